@@ -1,0 +1,75 @@
+"""Every setting of langaudio, read from ``LANGAUDIO_*`` variables.
+
+The environment wins; what it leaves out is read from ``<home>/settings.env``, which ``langaudio up``
+writes for the local services. ``docs/settings.md`` lists them all.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from langaudio.errors import LangaudioError
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="LANGAUDIO_", extra="ignore", validate_default=True)
+
+    home: Path = Field(Path(".langaudio"), description="Folder of all local state.")
+
+    bucket: str = Field("langaudio", min_length=3, description="S3 bucket of the corpus.")
+    s3_endpoint: str | None = Field(None, description="S3 endpoint URL; empty: AWS.")
+    s3_access_key: SecretStr | None = Field(None, description="Empty: the AWS SDK's usual chain.")
+    s3_secret_key: SecretStr | None = Field(None, description="Empty: the AWS SDK's usual chain.")
+    s3_region: str = Field("us-east-1", description="S3 region.")
+
+    mlflow_uri: str = Field("http://127.0.0.1:5000", description="MLflow tracking server.")
+    speaker_key: SecretStr | None = Field(
+        None, description="Key of the hash that stands for a speaker. Never change it for a bucket."
+    )
+
+    contact: str = Field("", description="Address in the crawler's user agent, for site owners.")
+    download_delay_s: float = Field(
+        1.0, ge=0, description="Seconds between two requests to a host (loopback: no delay)."
+    )
+    demo_url: str = Field("http://127.0.0.1:8000", description="Where the demo site is served.")
+
+    min_clip_s: float = Field(1.0, gt=0, description="Shorter clips are quarantined.")
+    max_clip_s: float = Field(900.0, gt=0, description="Longer clips are quarantined.")
+    min_speech_s: float = Field(1.0, ge=0, description="Clips with less speech are quarantined.")
+
+    airflow_port: int = Field(8080, ge=1, le=65535, description="Port of Airflow's UI and API.")
+    s3_port: int = Field(9000, ge=1, le=65535, description="Port of the local S3 server.")
+    mlflow_port: int = Field(5000, ge=1, le=65535, description="Port of the local MLflow.")
+    demo_port: int = Field(8000, ge=1, le=65535, description="Port of the demo site.")
+    parallelism: int = Field(4, ge=1, description="Airflow tasks that run at once, locally.")
+
+    @property
+    def user_agent(self) -> str:
+        from langaudio import __version__
+
+        contact = f" (+{self.contact})" if self.contact else ""
+        return f"langaudio/{__version__}{contact}"
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Return the settings of this process, read once.
+
+    Raises:
+        LangaudioError: a variable has a value that is not allowed.
+    """
+    home = Path(os.environ.get("LANGAUDIO_HOME", ".langaudio"))
+    try:
+        # pydantic-settings takes the file at run time by this underscore argument.
+        return Settings(_env_file=home / "settings.env")  # type: ignore[call-arg]
+    except ValidationError as error:
+        problems = "; ".join(
+            f"LANGAUDIO_{'_'.join(map(str, problem['loc'])).upper()}={problem['input']!r}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise LangaudioError(f"Wrong setting: {problems}.") from None

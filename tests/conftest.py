@@ -1,0 +1,99 @@
+"""Real parts for the tests: an S3 server, and settings that point at it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from langaudio.settings import Settings, settings
+from langaudio.store import Store, default_store
+
+BIN = Path(sys.executable).parent
+S3_KEYS = ("test-access", "test-secret")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _only_test_settings() -> None:
+    """No variable of the developer's shell may reach a test."""
+    for name in [name for name in os.environ if name.startswith(("LANGAUDIO_", "AWS_", "AIRFLOW"))]:
+        if name != "AWS_CA_BUNDLE":
+            del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real S3 server (``rclone serve s3``) that lives as long as the tests."""
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            BIN / "rclone", "serve", "s3", str(tmp_path_factory.mktemp("s3")),
+            "--addr", f"127.0.0.1:{port}", "--config", "/dev/null", "--vfs-cache-mode", "off",
+        ],
+        env={**os.environ, "RCLONE_AUTH_KEY": f'"{",".join(S3_KEYS)}"'},
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    _wait_for(port, process)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+def configured(
+    s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Settings]:
+    """Settings of a test's own: an empty home, a bucket that no other test has."""
+    bucket = f"test-{abs(hash(request.node.nodeid)):x}"
+    for name, value in {
+        "HOME": str(tmp_path / "home"),
+        "S3_ENDPOINT": s3_endpoint,
+        "S3_ACCESS_KEY": S3_KEYS[0],
+        "S3_SECRET_KEY": S3_KEYS[1],
+        "BUCKET": bucket,
+        "SPEAKER_KEY": "a key for tests",
+        "MLFLOW_URI": f"sqlite:///{tmp_path}/mlflow.db",
+    }.items():
+        monkeypatch.setenv(f"LANGAUDIO_{name}", value)
+    _forget_cached()
+    yield settings()
+    _forget_cached()
+
+
+@pytest.fixture
+def store(configured: Settings) -> Store:
+    """An empty bucket on the real S3 server."""
+    bucket = default_store()
+    bucket.create_bucket()
+    return bucket
+
+
+def _forget_cached() -> None:
+    settings.cache_clear()
+    default_store.cache_clear()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server on port {port} ended with {process.returncode}")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise TimeoutError(f"nothing listens on port {port}")
