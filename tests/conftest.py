@@ -11,12 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
 
+from langaudio.demo import contents
+from langaudio.demo.site import app, build_synthetic
 from langaudio.settings import Settings, settings
 from langaudio.store import Store, default_store
 
 BIN = Path(sys.executable).parent
 S3_KEYS = ("test-access", "test-secret")
+SPEAKER_KEY = "a key for tests"
 
 
 def free_port() -> int:
@@ -63,7 +67,7 @@ def configured(
         "S3_ACCESS_KEY": S3_KEYS[0],
         "S3_SECRET_KEY": S3_KEYS[1],
         "BUCKET": bucket,
-        "SPEAKER_KEY": "a key for tests",
+        "SPEAKER_KEY": SPEAKER_KEY,
         "MLFLOW_URI": f"sqlite:///{tmp_path}/mlflow.db",
     }.items():
         monkeypatch.setenv(f"LANGAUDIO_{name}", value)
@@ -97,3 +101,28 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
         else:
             return
     raise TimeoutError(f"nothing listens on port {port}")
+
+
+@pytest.fixture(scope="session")
+def small_site_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demo site of French and English with three speakers and nine good clips each."""
+    folder = tmp_path_factory.mktemp("small") / "site"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LANGAUDIO_SPEAKER_KEY", SPEAKER_KEY)
+        settings.cache_clear()
+        build_synthetic(folder, ["fr", "en"], speakers=3, clips=9)
+    settings.cache_clear()
+    return folder
+
+
+@pytest.fixture
+def small_site(small_site_folder: Path) -> Starlette:
+    return app(small_site_folder)
+
+
+@pytest.fixture(scope="session")
+def spoken(small_site_folder: Path) -> bytes:
+    """An MP3 of a few seconds of synthetic speech."""
+    entries = contents.read(small_site_folder)
+    name = next(entry.mp3 for entry in entries if entry.mp3 and entry.defect is None)
+    return (small_site_folder / contents.MP3_FOLDER / name).read_bytes()

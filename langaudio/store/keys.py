@@ -29,6 +29,10 @@ def staging(source: str, run: str, language: str, name: str = "") -> str:
     return prefix + (_checked("name", name) if name else "")
 
 
+def staging_of_source(source: str) -> str:
+    return f"staging/{_checked('source', source)}/"
+
+
 def staged_audio(source: str, run: str, language: str, name: str) -> str:
     return staging(source, run, language) + f"audio/{_checked('name', name)}"
 

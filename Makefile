@@ -1,0 +1,63 @@
+# langaudio: `make` lists the targets.
+PYTHON ?= python3.11
+BIN := .venv/bin
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Python may keep what it compiled: Airflow's processes start twice as fast.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Another corpus has a home of its own: its bucket and models do not mix with the demo's.
+ifdef CORPUS
+export LANGAUDIO_HOME ?= .langaudio/$(notdir $(abspath $(CORPUS)))
+endif
+
+.PHONY: help setup demo up down status test check format lock bench
+
+help: ## list the targets
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: .venv/.ready ## make the virtual environment (all other targets do this by themselves)
+
+.venv/.ready: requirements.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "langaudio needs Python 3.11, and there is no $(PYTHON): install it, or name it by PYTHON=/path/to/python3.11."; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "langaudio needs Python 3.11, and $(PYTHON) is $$($(PYTHON) -V 2>&1): name another by PYTHON=/path/to/python3.11."; exit 2; }
+	@echo "Setting up .venv …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.txt)"
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet requirements.txt
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --editable .
+	@touch $@
+
+demo: setup ## run the whole job in Airflow; CORPUS=folder takes real recordings instead of synthetic voices
+	@$(BIN)/langaudio demo $(if $(CORPUS),--corpus "$(CORPUS)")
+
+up: setup ## start S3, MLflow, the demo site and Airflow on this machine
+	@$(BIN)/langaudio up
+
+down: setup ## stop them; their data stays in .langaudio/
+	@$(BIN)/langaudio down
+
+status: setup ## show which of them run
+	@$(BIN)/langaudio status
+
+test: setup ## run all tests
+	@$(BIN)/python -m pytest
+
+check: setup ## lint, format and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: setup ## format the code
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+lock: setup ## lock requirements.in into requirements.txt
+	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements.in --output-file requirements.txt
+
+bench: $(patsubst benchmarks/%.py,bench-%,$(wildcard benchmarks/[a-z]*.py)) ## run all comparisons
+
+bench-%: setup ## run one comparison: make bench-NAME
+	@$(BIN)/python benchmarks/$*.py

@@ -1,0 +1,201 @@
+"""The command ``langaudio``: one command a stage, and the local services.
+
+What a user got wrong ends in one sentence and exit status 2.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from langaudio.errors import LangaudioError
+from langaudio.settings import settings
+
+app = typer.Typer(
+    help="Keep a spoken-language classifier fresh: one command for each stage, and the local services.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Language = Annotated[str, typer.Argument(metavar="LANG", help="BCP-47 tag of a language, for example fr.")]
+Languages = Annotated[list[str], typer.Argument(metavar="LANG…", help="BCP-47 tags, for example fr en de.")]
+Source = Annotated[str, typer.Option(help="Where the clips come from.")]
+RunId = Annotated[str, typer.Option(help="Name of the run; the same name goes on with the same run.")]
+Recipe = Annotated[str, typer.Option(help="Name of an augmentation recipe, or path of one (TOML).")]
+Seed = Annotated[int, typer.Option(help="Seed of all random draws.")]
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    try:
+        app()
+    except LangaudioError as error:
+        print(f"langaudio: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+
+
+@app.command()
+def crawl(
+    language: Language,
+    source: Source = "audio_lingua",
+    run_id: RunId = "",
+    limit: Annotated[int, typer.Option(help="Look at the newest clips only; 0: all.")] = 0,
+) -> None:
+    """Fetch a language's new clips from a source into staging."""
+    from langaudio import stages
+
+    run_id = run_id or f"manual-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    _tell(stages.crawl(language, source=source, run=run_id, limit=limit) | {"run_id": run_id})
+
+
+@app.command()
+def upload(
+    language: Language,
+    source: Source = "audio_lingua",
+    run_id: Annotated[str, typer.Option(help="Run of the crawl; empty: the newest one.")] = "",
+) -> None:
+    """Check what a crawl staged; publish the good clips, quarantine the bad."""
+    from langaudio import stages
+    from langaudio.crawl.staging import newest_run
+    from langaudio.store import default_store
+
+    run_id = run_id or newest_run(default_store(), source, language)
+    _tell(stages.upload(language, source=source, run=run_id))
+
+
+@app.command()
+def augment(
+    language: Language,
+    recipe: Recipe = "default",
+    copies: Annotated[int, typer.Option(help="Augmented copies of each training segment.")] = 2,
+    balance_minutes: Annotated[
+        float, typer.Option(help="A language with less training speech gets more copies, up to four times.")
+    ] = 30.0,
+    seed: Seed = 0,
+    run_id: RunId = "manual",
+) -> None:
+    """Multiply a language's training clips into shards; only what is missing is made."""
+    from langaudio import stages
+
+    _tell(
+        stages.augment(
+            language, run=run_id, recipe=recipe, copies=copies, balance_minutes=balance_minutes, seed=seed
+        )
+    )
+
+
+@app.command()
+def train(
+    languages: Languages,
+    recipe: Recipe = "default",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training speech.")] = 12,
+    seed: Seed = 0,
+) -> None:
+    """Train a network on augmented speech; prints the id of its MLflow run."""
+    from langaudio import stages
+
+    _tell(stages.train(languages, recipe=recipe, epochs=epochs, seed=seed))
+
+
+@app.command()
+def evaluate(run_id: Annotated[str, typer.Argument(metavar="RUN", help="MLflow run of a training.")]) -> None:
+    """Score a trained network, and the present champion, on the test speakers."""
+    from langaudio import stages
+
+    _tell(stages.evaluate(run_id))
+
+
+@app.command()
+def promote(run_id: Annotated[str, typer.Argument(metavar="RUN", help="MLflow run of a training.")]) -> None:
+    """Register a trained network; the champion gives way if it is beaten."""
+    from langaudio import stages
+
+    _tell(stages.promote(run_id))
+
+
+@app.command()
+def identify(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Audio files of any common format.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Tell which language is spoken in a recording."""
+    from langaudio.identify import identify
+    from langaudio.report import identification_table
+
+    found = {str(file): identify(file) for file in files}
+    if as_json:
+        _tell({name: dataclasses.asdict(identification) for name, identification in found.items()})
+    else:
+        Console().print(identification_table(found))
+
+
+@app.command()
+def up() -> None:
+    """Start S3, MLflow, the demo site and Airflow on this machine, and wait until they are well."""
+    from langaudio import services
+    from langaudio.demo.site import build_synthetic
+    from langaudio.report import services_table
+
+    services.up(lambda: build_synthetic(settings().home / "site"), typer.echo)
+    Console().print(services_table())
+
+
+@app.command()
+def down() -> None:
+    """Stop the local services; their data stays."""
+    from langaudio import services
+
+    services.down(typer.echo)
+
+
+@app.command()
+def status() -> None:
+    """Show which local services run, and what ended by itself."""
+    from langaudio import services
+    from langaudio.report import services_table
+
+    if services.running(settings().home):
+        Console().print(services_table())
+        return
+    typer.echo("No services are running; start them with `make up`.")
+    if note := services.death_note(settings().home):
+        typer.echo(note)
+
+
+@app.command(hidden=True)
+def demo_site() -> None:
+    """Serve the demo site; the local services run this."""
+    from langaudio.demo.site import serve
+
+    serve(settings().home / "site", settings().demo_port)
+
+
+@app.command()
+def demo(
+    corpus: Annotated[
+        Path | None, typer.Option(help="Serve the recordings of this folder (with manifest.csv) instead.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training speech.")] = 12,
+) -> None:
+    """Start everything and run the whole job in Airflow, from a demo site to identified clips."""
+    from langaudio.demo.run import run
+
+    run(corpus, epochs)
+
+
+def _tell(report: dict[str, Any]) -> None:
+    typer.echo(json.dumps(report, indent=1, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()

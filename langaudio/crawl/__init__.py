@@ -1,0 +1,1 @@
+"""From a source to staging: the registry of sources, the spiders, and what their pages say."""

@@ -1,0 +1,1 @@
+"""What a site's pages say: parsing, apart from crawling, tested without a network."""

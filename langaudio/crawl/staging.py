@@ -1,0 +1,126 @@
+"""What a crawl leaves in the bucket: audio files, ``items.jsonl``, ``stats.json``, then ``_SUCCESS``.
+
+An audio file is named by the hash of its address: names from the web never become keys, and a crawl that
+is run again finds what it has already fetched.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from langaudio import languages
+from langaudio.errors import LangaudioError
+from langaudio.store import MissingObject, Store, keys
+
+
+@dataclass(frozen=True)
+class StagedClip:
+    """A clip as the source shows it. ``docs/bucket.md`` tells the fields that the catalog keeps.
+
+    Attributes:
+        audio: name of the staged file, or None if there is none to be had.
+        problem: why there is none: ``no_audio`` or ``download_failed``.
+        problem_detail: the same for people.
+        seen: when it was crawled, UTC.
+    """
+
+    language: str
+    source: str
+    page_url: str
+    title: str | None
+    source_url: str | None
+    speaker_id: str | None
+    speaker_sex: str | None
+    speaker_age: str | None
+    cefr_level: str | None
+    licence: str | None
+    permission: str | None
+    seen: datetime
+    audio: str | None = None
+    problem: str | None = None
+    problem_detail: str | None = None
+
+
+def audio_name(source_url: str) -> str:
+    """Return the name under which the file of this address is staged."""
+    return hashlib.sha256(source_url.encode()).hexdigest()[:20]
+
+
+class Staging:
+    """The staging folder of one run and language."""
+
+    def __init__(self, store: Store, source: str, run: str, language: str) -> None:
+        self._store = store
+        self.source, self.run, self.language = source, run, language
+
+    def complete(self) -> bool:
+        return self._store.exists(self._key("_SUCCESS"))
+
+    def audio_names(self) -> set[str]:
+        """Return the names of the audio files that are there."""
+        prefix = self._key() + "audio/"
+        return {item.key.removeprefix(prefix) for item in self._store.list(prefix)}
+
+    def put_audio(self, name: str, data: bytes) -> None:
+        self._store.put(self.audio_key(name), data)
+
+    def audio_key(self, name: str) -> str:
+        return keys.staged_audio(self.source, self.run, self.language, name)
+
+    def close(self, clips: Sequence[StagedClip], stats: dict[str, Any]) -> None:
+        """Write the items and the counts, and declare the crawl complete."""
+        lines = [json.dumps(dataclasses.asdict(clip), default=datetime.isoformat) for clip in clips]
+        self._store.put(self._key("items.jsonl"), "".join(line + "\n" for line in lines).encode())
+        self._store.put(self._key("stats.json"), json.dumps(stats, indent=1).encode())
+        self._store.put(self._key("_SUCCESS"), b"")
+
+    def clips(self) -> list[StagedClip]:
+        """Return the items of a complete crawl.
+
+        Raises:
+            LangaudioError: the crawl is not complete.
+        """
+        if not self.complete():
+            raise LangaudioError(
+                f"Run {self.run!r} has no complete crawl of {self.language!r} from {self.source}: "
+                f"run `langaudio crawl {self.language} --source {self.source} --run-id {self.run}` first."
+            )
+        lines = self._store.get(self._key("items.jsonl")).decode().splitlines()
+        items = [json.loads(line) for line in lines]
+        return [StagedClip(**item | {"seen": datetime.fromisoformat(item["seen"])}) for item in items]
+
+    def stats(self) -> dict[str, Any]:
+        try:
+            stats: dict[str, Any] = json.loads(self._store.get(self._key("stats.json")))
+        except MissingObject:
+            raise RuntimeError(f"the crawl ended well but left no {self._key('stats.json')}") from None
+        return stats
+
+    def _key(self, name: str = "") -> str:
+        return keys.staging(self.source, self.run, self.language, name)
+
+
+def newest_run(store: Store, source: str, language: str) -> str:
+    """Return the id of the run whose crawl of this language was completed last.
+
+    Raises:
+        LangaudioError: there is none.
+    """
+    languages.get(language)
+    done = [
+        (item.modified, item.key.split("/")[2])
+        for item in store.list(keys.staging_of_source(source))
+        if item.key.endswith(f"/{language}/_SUCCESS")
+    ]
+    if not done:
+        raise LangaudioError(
+            f"No crawl of {language!r} from {source} is complete: "
+            f"run `langaudio crawl {language} --source {source}` first."
+        )
+    return max(done)[1]

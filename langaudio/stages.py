@@ -1,0 +1,171 @@
+"""The stages as the CLI and the DAGs run them: plain values in, a plain report out.
+
+A report is a dictionary that fits an XCom: what the stage found, and what it cost (``seconds``,
+``peak_rss_mib``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import resource
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from langaudio import languages
+from langaudio.errors import LangaudioError
+
+# DAG files import this module to be parsed, again and again: what is heavy is imported where it is used.
+if TYPE_CHECKING:
+    from langaudio.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def plan(wanted: Sequence[str], source: str) -> list[str]:
+    """Check which languages are to be worked on, before anything is; return each once, in order.
+
+    Raises:
+        LangaudioError: none are wanted, or one is unknown or not to be had at the source.
+    """
+    from langaudio.crawl.sources import source_named
+
+    source_named(source)
+    if not wanted:
+        raise LangaudioError(
+            f"No language was chosen; {source} has {', '.join(languages.offered_by(source))}."
+        )
+    for code in wanted:
+        languages.section(code, source)
+    return list(dict.fromkeys(wanted))
+
+
+def plan_known(wanted: Sequence[str], source: str) -> list[str]:
+    """Take the wanted languages, or if none are named, all of the corpus that the source has.
+
+    Raises:
+        LangaudioError: the corpus has no language of this source, or a wanted one is unknown.
+    """
+    known = [code for code in _corpus_languages() if code in languages.offered_by(source)]
+    if not wanted and not known:
+        raise LangaudioError(
+            f"The corpus has no language that {source} offers: bring one in with the DAG "
+            "backfill_languages or language_audio first."
+        )
+    return plan(wanted or known, source)
+
+
+def plan_lacking(wanted: Sequence[str], source: str) -> list[str]:
+    """Take those of the wanted languages that the corpus lacks.
+
+    Raises:
+        LangaudioError: it lacks none of them, or one is unknown.
+    """
+    known = _corpus_languages()
+    lacking = [code for code in plan(wanted, source) if code not in known]
+    if not lacking:
+        raise LangaudioError(
+            f"The corpus has {', '.join(wanted)} already: choose languages that it lacks, or bring "
+            "these up to date with the DAG language_audio."
+        )
+    return lacking
+
+
+def crawl(language: str, *, source: str, run: str, limit: int = 0) -> dict[str, Any]:
+    from langaudio.crawl.stage import crawl
+
+    return _reported(crawl, language, source=source, run=run, limit=limit)
+
+
+def upload(language: str, *, source: str, run: str) -> dict[str, Any]:
+    from langaudio.upload import upload
+
+    return _reported(upload, language, source=source, run=run)
+
+
+def augment(
+    language: str, *, run: str, recipe: str, copies: int, balance_minutes: float, seed: int
+) -> dict[str, Any]:
+    from langaudio.augment.stage import augment
+
+    return _reported(
+        augment, language, run=run, recipe=recipe, copies=copies, balance_minutes=balance_minutes, seed=seed
+    )
+
+
+def train(wanted: Sequence[str] | None, *, recipe: str, epochs: int, seed: int) -> dict[str, Any]:
+    """Train on the wanted languages that have augmented speech, or on all of the corpus that have."""
+    from langaudio.train.fit import train
+
+    ready, recipe_id = _ready(wanted, recipe, seed)
+
+    def run(store: Store) -> dict[str, Any]:
+        run_id = train(store, ready, recipe_id=recipe_id, epochs=epochs, seed=seed)
+        return {"run_id": run_id, "languages": ready}
+
+    return _reported(run)
+
+
+def changed(wanted: Sequence[str] | None, *, recipe: str, epochs: int, seed: int) -> bool:
+    """Tell whether the corpus is another than the one that the champion was trained on."""
+    from langaudio import registry
+    from langaudio.store import default_store
+    from langaudio.train.data import corpus_fingerprint
+
+    ready, recipe_id = _ready(wanted, recipe, seed)
+    return corpus_fingerprint(default_store(), ready, recipe_id) != registry.champion_fingerprint()
+
+
+def _ready(wanted: Sequence[str] | None, recipe: str, seed: int) -> tuple[list[str], str]:
+    from langaudio.augment.recipe import load
+    from langaudio.augment.stage import read_index
+    from langaudio.store import default_store
+
+    store, recipe_id = default_store(), load(recipe, seed).id
+    wanted = _corpus_languages() if wanted is None else wanted
+    ready = [code for code in wanted if read_index(store, recipe_id, code).num_rows]
+    left_out = [code for code in wanted if code not in ready]
+    if left_out:
+        log.warning("Left out, because nothing of them is augmented: %s", ", ".join(left_out))
+    if len(ready) < 2:
+        raise LangaudioError(
+            f"Of the languages ({', '.join(wanted) or 'none'}) only {len(ready)} are augmented with recipe "
+            f"{recipe!r} and seed {seed}; two are the least to tell apart: crawl, upload and augment more."
+        )
+    return ready, recipe_id
+
+
+def evaluate(run_id: str) -> dict[str, Any]:
+    from langaudio.evaluate import evaluate
+
+    return _reported(evaluate, run_id)
+
+
+def promote(run_id: str) -> dict[str, Any]:
+    from langaudio.promote import promote
+
+    return _reported(promote, run_id)
+
+
+def _corpus_languages() -> list[str]:
+    from langaudio import catalog
+    from langaudio.store import default_store
+
+    return catalog.languages(default_store())
+
+
+def _reported(stage: Callable[..., Any], *arguments: Any, **options: Any) -> dict[str, Any]:
+    from langaudio.store import default_store
+
+    begin = time.monotonic()
+    result = stage(default_store(), *arguments, **options)
+    report: dict[str, Any] = dataclasses.asdict(result) if dataclasses.is_dataclass(result) else dict(result)  # type: ignore[arg-type]
+    # Linux counts in KiB. A crawl's memory is its child's.
+    peak_kib = max(
+        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return report | {
+        "seconds": round(time.monotonic() - begin, 2),
+        "peak_rss_mib": round(peak_kib / 1024),
+    }

@@ -1,0 +1,46 @@
+"""Settings: where they come from, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from langaudio.errors import LangaudioError
+from langaudio.settings import settings
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LANGAUDIO_HOME", str(tmp_path))
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+def test_the_file_of_the_local_services_is_read(tmp_path: Path) -> None:
+    (tmp_path / "settings.env").write_text("LANGAUDIO_BUCKET='from-file'\nAIRFLOW__API__PORT='1'\n")
+    assert settings().bucket == "from-file"
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "settings.env").write_text("LANGAUDIO_BUCKET=from-file\n")
+    monkeypatch.setenv("LANGAUDIO_BUCKET", "from-environment")
+    assert settings().bucket == "from-environment"
+
+
+def test_a_wrong_value_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANGAUDIO_S3_PORT", "ninety")
+    with pytest.raises(LangaudioError, match=r"LANGAUDIO_S3_PORT='ninety'.*integer"):
+        settings()
+
+
+def test_a_secret_does_not_show_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANGAUDIO_S3_SECRET_KEY", "hush-hush")
+    assert "hush-hush" not in repr(settings())
+
+
+def test_the_user_agent_names_the_contact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANGAUDIO_CONTACT", "mailto:crawl@example.org")
+    assert settings().user_agent.startswith("langaudio/")
+    assert "mailto:crawl@example.org" in settings().user_agent

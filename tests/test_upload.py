@@ -1,0 +1,161 @@
+"""What upload publishes, what it refuses and why; on staged clips made here, in a real bucket."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from langaudio import catalog
+from langaudio.crawl.staging import StagedClip, Staging, audio_name
+from langaudio.errors import LangaudioError
+from langaudio.speakers import split_of
+from langaudio.store import Store, keys
+from langaudio.upload import Reason, upload
+
+RATE = 22_050
+
+
+def mp3(samples: np.ndarray, rate: int = RATE) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, rate, format="MP3")
+    return buffer.getvalue()
+
+
+def stage(store: Store, run: str, clips: dict[str, bytes], language: str = "fr", **fields: Any) -> None:
+    staging = Staging(store, "demo", run, language)
+    items = []
+    for name, data in clips.items():
+        url = f"http://site.example/{name}.mp3"
+        staging.put_audio(audio_name(url), data)
+        described = {
+            "language": language, "source": "demo", "page_url": f"http://site.example/{language}/{name}",
+            "title": name, "source_url": url, "speaker_id": "ab" * 10, "speaker_sex": "female",
+            "speaker_age": "adult", "cefr_level": "B1", "licence": "cc", "permission": None,
+            "seen": datetime(2026, 11, 1, tzinfo=UTC), "audio": audio_name(url),
+        } | fields  # fmt: skip
+        items.append(StagedClip(**described))
+    staging.close(items, {})
+
+
+def reasons(store: Store, language: str = "fr") -> dict[str, str]:
+    """Title or clip id → reason, of all that is in quarantine."""
+    found = [json.loads(store.get(keys.quarantine(language, clip, "json")))
+             for clip in catalog.quarantined(store, language)]  # fmt: skip
+    return {reason.get("title") or reason["clip_id"]: reason["reason"] for reason in found}
+
+
+def test_a_good_clip_is_published_byte_for_byte_with_its_row(store: Store, spoken: bytes) -> None:
+    stage(store, "one", {"good": spoken})
+    assert upload(store, "fr", source="demo", run="one").published == 1
+    (row,) = catalog.read(store, "fr").to_pylist()
+    assert store.get(keys.raw("fr", row["clip_id"])) == spoken
+    assert row["sha256"].startswith(row["clip_id"])
+    decoded = soundfile.info(io.BytesIO(spoken))
+    assert row["duration_s"] == pytest.approx(decoded.duration)
+    assert (row["sample_rate"], row["channels"]) == (decoded.samplerate, decoded.channels)
+    assert row["bytes"] == len(spoken)
+    assert 1 < row["speech_s"] <= row["duration_s"]
+    assert row["split"] == split_of("ab" * 10)
+    assert row["first_seen"] == row["last_seen"] == datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def test_every_bad_clip_is_quarantined_with_its_reason(store: Store, spoken: bytes) -> None:
+    seconds = np.arange(3 * RATE) / RATE
+    stage(
+        store,
+        "one",
+        {
+            "good": spoken,
+            "text": b"The recording follows.",
+            "empty": b"",
+            "truncated": spoken[: len(spoken) // 2],
+            "short": mp3(np.sin(2000 * seconds[: RATE // 3])),
+            "silent": mp3(np.zeros(3 * RATE)),
+            "tone": mp3(0.5 * np.sin(2 * np.pi * 440 * seconds)),
+        },
+    )
+    report = upload(store, "fr", source="demo", run="one")
+    assert report.published == 1
+    assert reasons(store) == {
+        "text": Reason.NOT_AUDIO,
+        "empty": Reason.NOT_AUDIO,
+        "truncated": Reason.NOT_AUDIO,
+        "short": Reason.TOO_SHORT,
+        "silent": Reason.SILENT,
+        "tone": Reason.LITTLE_SPEECH,
+    }
+    assert sum(report.quarantined.values()) == 6
+
+
+def test_a_refused_clip_keeps_its_bytes(store: Store) -> None:
+    stage(store, "one", {"text": b"no audio at all"})
+    upload(store, "fr", source="demo", run="one")
+    (clip_id,) = catalog.quarantined(store, "fr")
+    assert store.get(keys.quarantine("fr", clip_id, "mp3")) == b"no audio at all"
+
+
+def test_a_clip_without_a_file_is_quarantined_by_its_page(store: Store) -> None:
+    stage(store, "one", {"gone": b""}, audio=None, problem="download_failed", problem_detail="404")
+    upload(store, "fr", source="demo", run="one")
+    assert reasons(store) == {"gone": Reason.DOWNLOAD_FAILED}
+
+
+def test_a_second_run_changes_nothing(store: Store, spoken: bytes) -> None:
+    stage(store, "one", {"good": spoken, "text": b"no audio"})
+    upload(store, "fr", source="demo", run="one")
+    before = {item.key: store.get(item.key) for item in store.list("")}
+    report = upload(store, "fr", source="demo", run="one")
+    assert (report.published, report.known, report.quarantined) == (0, 2, {})
+    assert {item.key: store.get(item.key) for item in store.list("")} == before
+
+
+def test_the_same_bytes_twice_are_one_clip(store: Store, spoken: bytes) -> None:
+    stage(store, "one", {"a": spoken, "b": spoken})
+    stage(store, "two", {"c": spoken})
+    assert upload(store, "fr", source="demo", run="one").published == 1
+    assert upload(store, "fr", source="demo", run="two").published == 0
+    assert catalog.read(store, "fr").num_rows == 1
+
+
+def test_one_file_under_two_languages_is_quarantined_from_both(store: Store, spoken: bytes) -> None:
+    stage(store, "one", {"shared": spoken}, "fr")
+    stage(store, "one", {"shared": spoken}, "en")
+    assert upload(store, "fr", source="demo", run="one").published == 1
+    assert upload(store, "en", source="demo", run="one").published == 0
+    for language in ("fr", "en"):
+        assert list(reasons(store, language).values()) == [Reason.TWO_LANGUAGES]
+        assert catalog.read(store, language).num_rows == 0
+        (clip_id,) = catalog.quarantined(store, language)
+        assert store.get(keys.raw(language, clip_id)) == spoken
+
+
+def test_what_a_person_releases_stays_released(store: Store, spoken: bytes) -> None:
+    for language in ("fr", "en"):
+        stage(store, "one", {"shared": spoken}, language)
+        upload(store, language, source="demo", run="one")
+    (clip_id,) = catalog.quarantined(store, "fr")
+    store.delete(keys.quarantine("fr", clip_id, "json"))
+    stage(store, "two", {"shared": spoken}, "fr")
+    upload(store, "fr", source="demo", run="two")
+    assert catalog.read(store, "fr").num_rows == 1
+    assert catalog.read(store, "en").num_rows == 0
+
+
+def test_an_upload_that_was_cut_off_is_simply_run_again(store: Store, spoken: bytes) -> None:
+    stage(store, "one", {"good": spoken})
+    upload(store, "fr", source="demo", run="one")
+    # As if it had been killed between the file and the row.
+    store.delete(keys.catalog("fr", "one"))
+    assert upload(store, "fr", source="demo", run="one").published == 1
+    assert catalog.read(store, "fr").num_rows == 1
+
+
+def test_an_incomplete_crawl_is_refused(store: Store) -> None:
+    with pytest.raises(LangaudioError, match="has no complete crawl of 'fr'"):
+        upload(store, "fr", source="demo", run="one")
