@@ -11,7 +11,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from airflow.exceptions import AirflowSkipException
 from airflow.sdk import (
     Asset,
     ExceptionRetryPolicy,
@@ -23,6 +22,7 @@ from airflow.sdk import (
     task,
     task_group,
 )
+from airflow.sdk.exceptions import AirflowSkipException
 
 from langaudio import languages, stages
 from langaudio.crawl.sources import SOURCES
@@ -30,9 +30,10 @@ from langaudio.errors import LangaudioError, Unavailable
 
 log = logging.getLogger(__name__)
 
-RAW = Asset("langaudio_raw", uri="langaudio://raw")
-AUGMENTED = Asset("langaudio_augmented", uri="langaudio://augmented")
-CHAMPION = Asset("langaudio_champion", uri="langaudio://models/champion")
+# Names without a URI: for a URI's scheme Airflow would load all its providers at every parse.
+RAW = Asset("langaudio_raw")
+AUGMENTED = Asset("langaudio_augmented")
+MODELS = Asset("langaudio_models")
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "langaudio",
@@ -204,7 +205,7 @@ def evaluate(trained: dict[str, Any]) -> dict[str, Any]:
     return _run(lambda: stages.evaluate(trained["run_id"]))
 
 
-@task(pool="train", outlets=[CHAMPION])
+@task(pool="train", outlets=[MODELS])
 def promote(evaluated: dict[str, Any]) -> dict[str, Any]:
     """Register the network; the champion gives way if it is beaten."""
     return _run(lambda: stages.promote(evaluated["run_id"]))

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from langaudio.errors import LangaudioError
-from langaudio.settings import settings
+from langaudio.services.config import PROJECT
+from langaudio.settings import Settings, settings
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +45,10 @@ def test_the_user_agent_names_the_contact(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("LANGAUDIO_CONTACT", "mailto:crawl@example.org")
     assert settings().user_agent.startswith("langaudio/")
     assert "mailto:crawl@example.org" in settings().user_agent
+
+
+def test_every_setting_is_documented() -> None:
+    documented = (PROJECT / "docs" / "settings.md").read_text()
+    for name, field in Settings.model_fields.items():
+        assert f"| `LANGAUDIO_{name.upper()}` |" in documented
+        assert f"| {field.description} |" in documented

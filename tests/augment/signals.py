@@ -1,0 +1,72 @@
+"""Signals whose right answer is known, and measurements on them."""
+
+import numpy as np
+
+OPEN = ((700, 80), (1200, 100), (2600, 150))  # [a]: formants and their bandwidths, Hz
+
+
+def seconds(duration, sample_rate):
+    return np.arange(round(duration * sample_rate)) / sample_rate
+
+
+def tone(frequency, duration=1.0, sample_rate=16_000, amplitude=0.5):
+    return (amplitude * np.sin(2 * np.pi * frequency * seconds(duration, sample_rate))).astype(np.float32)
+
+
+def noise(duration=1.0, sample_rate=16_000, amplitude=0.1, seed=0):
+    drawn = np.random.default_rng(seed).standard_normal(round(duration * sample_rate))
+    return (amplitude * drawn).astype(np.float32)
+
+
+def vowel(pitch, duration=3.0, sample_rate=16_000, scale=1.0, formants=OPEN):
+    """A voice that glides by a third of an octave around ``pitch`` and swells four times a second.
+
+    ``scale`` multiplies pitch and formants, as a perfect pitch shift does; the level stays the same.
+    """
+    t = seconds(duration, sample_rate)
+    instantaneous = pitch * scale * 2 ** (np.sin(2 * np.pi * 0.3 * t) / 6)
+    phase = 2 * np.pi * np.cumsum(instantaneous) / sample_rate
+    voice = np.zeros_like(t)
+    for harmonic in range(1, int(0.45 * sample_rate / instantaneous.max())):
+        gain = 1 / harmonic
+        for formant, bandwidth in formants:
+            f = harmonic * instantaneous / scale
+            gain = gain * np.abs(formant**2 / (formant**2 - f**2 + 1j * f * bandwidth))
+        voice += gain * np.sin(harmonic * phase + 0.3 * harmonic**2)
+    voice *= 0.6 + 0.4 * np.sin(2 * np.pi * 4 * t)
+    return (0.02 * voice).astype(np.float32)
+
+
+def level_db(samples):
+    return 10 * np.log10(np.mean(np.square(samples, dtype=np.float64)))
+
+
+def tone_frequency(samples, sample_rate):
+    """The frequency of a tone, by the mean advance of its phase; edges do not count."""
+    spectrum = np.fft.fft(samples)
+    spectrum[len(samples) // 2 :] = 0
+    phase = np.unwrap(np.angle(np.fft.ifft(spectrum)))[len(samples) // 10 : -len(samples) // 10]
+    return np.polyfit(np.arange(len(phase)), phase, 1)[0] * sample_rate / (2 * np.pi)
+
+
+def pitch_track(samples, sample_rate, low=50, high=450):
+    """The pitch every 10 ms, by YIN (de Cheveigné and Kawahara, 2002) without its last two steps."""
+    frame, longest = round(0.05 * sample_rate), sample_rate // low
+    track = []
+    for start in range(frame, len(samples) - 2 * frame - longest, round(0.01 * sample_rate)):
+        around = samples[start : start + frame + longest].astype(np.float64)
+        energy = np.convolve(np.square(around), np.ones(frame), mode="valid")
+        unlike = energy + energy[0] - 2 * np.correlate(around, around[:frame], mode="valid")
+        normalised = unlike[1:] * np.arange(1, len(unlike)) / np.cumsum(unlike[1:])
+        first = sample_rate // high
+        under = np.flatnonzero(normalised[first:] < 0.2)
+        lag = first + (under[0] if len(under) else int(normalised[first:].argmin()))
+        while lag + 1 < len(normalised) - 1 and normalised[lag + 1] < normalised[lag]:
+            lag += 1
+        before, there, after = unlike[lag : lag + 3]  # unlike has a lag 0, normalised has none
+        track.append(sample_rate / (lag + 1 + (before - after) / 2 / (before - 2 * there + after)))
+    return np.array(track)
+
+
+def cents(frequency, reference):
+    return 1200 * np.log2(frequency / reference)
