@@ -81,28 +81,40 @@ def augment(
     languages.get(language)
     if copies < 0:
         raise LangaudioError(f"copies is {copies}; it must be 0 or more.")
-    loaded = load(recipe, seed)
+    loaded, recipe_id = load(recipe), seeded_id(recipe, seed)
     training = _training_clips(store, language)
     wanted_copies = copies_for(sum(row["speech_s"] for row in training), copies, balance_minutes)
-    missing = _missing(read_index(store, loaded.id, language), training, wanted_copies)
+    missing = _missing(read_index(store, recipe_id, language), training, wanted_copies)
     folder = f"{keys.run_id(run)[:150]}-{_digest(missing)}"
-    writer = _ShardWriter(store, loaded.id, language, folder, shard_mib * 2**20)
+    writer = _ShardWriter(store, recipe_id, language, folder, shard_mib * 2**20)
     failed: dict[str, str] = {}
     files = store.get_many(keys.raw(language, clip_id) for clip_id in missing)
     by_id = {row["clip_id"]: row for row in training}
     for number, (clip_id, (_, data)) in enumerate(zip(missing, files, strict=True), 1):
         try:
-            for sample, flac in _samples(data, by_id[clip_id], missing[clip_id], loaded):
-                writer.add(sample, flac)
+            for sample, flac in _samples(data, by_id[clip_id], missing[clip_id], loaded, seed):
+                writer.add(sample | {"recipe_id": recipe_id, "seed": seed}, flac)
         except LangaudioError as error:
             failed[clip_id] = str(error)
             log.warning("%s: %s is not augmented: %s", language, clip_id, error)
         if number % 100 == 0:
             log.info("%s: %d of %d clips augmented", language, number, len(missing))
     writer.close()
-    report = AugmentReport(loaded.id, len(training), wanted_copies, len(writer.index), failed)
+    report = AugmentReport(recipe_id, len(training), wanted_copies, len(writer.index), failed)
     log.info("%s: %s", language, json.dumps(asdict(report)))
     return report
+
+
+def seeded_id(recipe: str, seed: int) -> str:
+    """Return the id under which the copies of a recipe and seed lie.
+
+    It is the recipe's own for seed 0. Another seed makes other copies, so it makes another id.
+
+    Raises:
+        LangaudioError: there is no such recipe, or it is wrong.
+    """
+    recipe_id = load(recipe).id
+    return recipe_id if seed == 0 else hashlib.sha256(f"{recipe_id} {seed}".encode()).hexdigest()[:12]
 
 
 def copies_for(speech_s: float, copies: int, balance_minutes: float) -> int:
@@ -168,7 +180,7 @@ def _missing(index: pa.Table, training: list[dict[str, Any]], copies: int) -> di
 
 
 def _samples(
-    data: bytes, row: dict[str, Any], copies: list[int], recipe: Recipe
+    data: bytes, row: dict[str, Any], copies: list[int], recipe: Recipe, seed: int
 ) -> Iterator[tuple[dict[str, Any], bytes]]:
     """Yield the description and the FLAC bytes of each wanted copy of each segment."""
     samples = audio.to_speech_rate(audio.decode(data))
@@ -177,7 +189,7 @@ def _samples(
         spoken = samples[round(begin_s * audio.SAMPLE_RATE) : round(end_s * audio.SAMPLE_RATE)]
         for copy in copies:
             rendered, steps = (
-                recipe.copy(spoken, audio.SAMPLE_RATE, row["clip_id"], copy, segment)
+                recipe.copy(spoken, audio.SAMPLE_RATE, seed, row["clip_id"], copy, segment)
                 if copy
                 else (spoken, [])
             )
@@ -189,7 +201,6 @@ def _samples(
                     "begin_s": begin_s,
                     "end_s": end_s,
                     "copy": copy,
-                    "recipe_id": recipe.id,
                     "steps": steps,
                 },
                 audio.to_flac(rendered, audio.SAMPLE_RATE),

@@ -1,8 +1,10 @@
 """Signals whose right answer is known, and measurements on them."""
 
+from functools import lru_cache
+
 import numpy as np
 
-OPEN = ((700, 80), (1200, 100), (2600, 150))  # [a]: formants and their bandwidths, Hz
+OPEN = ((700, 80), (1200, 100), (2600, 150))  # formants of an [a] and their bandwidths, Hz
 
 
 def seconds(duration, sample_rate):
@@ -18,18 +20,23 @@ def noise(duration=1.0, sample_rate=16_000, amplitude=0.1, seed=0):
     return (amplitude * drawn).astype(np.float32)
 
 
-def vowel(pitch, duration=3.0, sample_rate=16_000, scale=1.0, formants=OPEN):
-    """A voice that glides by a third of an octave around ``pitch`` and swells four times a second.
+def vowel(pitch, duration=2.0, sample_rate=16_000, scale=1.0):
+    """An [a] of a voice that glides by a third of an octave around ``pitch`` and swells four times a second.
 
     ``scale`` multiplies pitch and formants, as a perfect pitch shift does; the level stays the same.
     """
+    return _vowel(pitch, duration, sample_rate, scale).copy()
+
+
+@lru_cache
+def _vowel(pitch, duration, sample_rate, scale):
     t = seconds(duration, sample_rate)
     instantaneous = pitch * scale * 2 ** (np.sin(2 * np.pi * 0.3 * t) / 6)
     phase = 2 * np.pi * np.cumsum(instantaneous) / sample_rate
     voice = np.zeros_like(t)
     for harmonic in range(1, int(0.45 * sample_rate / instantaneous.max())):
         gain = 1 / harmonic
-        for formant, bandwidth in formants:
+        for formant, bandwidth in OPEN:
             f = harmonic * instantaneous / scale
             gain = gain * np.abs(formant**2 / (formant**2 - f**2 + 1j * f * bandwidth))
         voice += gain * np.sin(harmonic * phase + 0.3 * harmonic**2)
