@@ -134,40 +134,35 @@ def params(**defaults: Any) -> dict[str, Param]:
 
 
 @task
-def plan(params: dict[str, Any] | None = None) -> list[str]:
+def plan(params: Any = None) -> list[str]:
     """Check the form before anything is fetched."""
-    assert params is not None
     return _run(lambda: stages.plan(params["languages"], params["source"]))
 
 
 @task
-def plan_known(params: dict[str, Any] | None = None) -> list[str]:
+def plan_known(params: Any = None) -> list[str]:
     """Take all languages that the corpus has."""
-    assert params is not None
     return _run(lambda: stages.plan_known(params["languages"], params["source"]))
 
 
 @task
-def plan_lacking(params: dict[str, Any] | None = None) -> list[str]:
+def plan_lacking(params: Any = None) -> list[str]:
     """Take those of the chosen languages that the corpus lacks."""
-    assert params is not None
     return _run(lambda: stages.plan_lacking(params["languages"], params["source"]))
 
 
 @task(pool="crawl", map_index_template="{{ language }}")
-def crawl(language: str, params: dict[str, Any] | None = None, run_id: str | None = None) -> dict[str, Any]:
+def crawl(language: str, params: Any = None, run_id: Any = None) -> dict[str, Any]:
     """Fetch the new clips of a language into staging."""
-    assert params is not None
     _name_map_index(language)
     return _run(lambda: stages.crawl(language, source=params["source"], run=run_id, limit=params["limit"]))
 
 
 @task(pool="cpu", map_index_template="{{ language }}", outlets=[RAW])
 def upload(
-    language: str, params: dict[str, Any] | None = None, run_id: str | None = None, outlet_events: Any = None
+    language: str, params: Any = None, run_id: Any = None, outlet_events: Any = None
 ) -> dict[str, Any]:
     """Publish the good clips of a language, quarantine the bad."""
-    assert params is not None
     _name_map_index(language)
     report = _run(lambda: stages.upload(language, source=params["source"], run=run_id))
     outlet_events[RAW].add_partitions([language])
@@ -176,10 +171,9 @@ def upload(
 
 @task(pool="cpu", map_index_template="{{ language }}", outlets=[AUGMENTED])
 def augment(
-    language: str, params: dict[str, Any] | None = None, run_id: str | None = None, outlet_events: Any = None
+    language: str, params: Any = None, run_id: Any = None, outlet_events: Any = None
 ) -> dict[str, Any]:
     """Make the copies of a language that are missing."""
-    assert params is not None
     _name_map_index(language)
     options = {name: params[name] for name in ("recipe", "copies", "balance_minutes", "seed")}
     report = _run(lambda: stages.augment(language, run=run_id, **options))
@@ -188,9 +182,8 @@ def augment(
 
 
 @task(pool="train", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
-def train(plan_task: str, params: dict[str, Any] | None = None, ti: Any = None) -> dict[str, Any]:
+def train(plan_task: str, params: Any = None, ti: Any = None) -> dict[str, Any]:
     """Train on all the languages that are ready."""
-    assert params is not None
     # Pulled, not passed: a plan that went well must not count as a language that did.
     wanted = ti.xcom_pull(task_ids=plan_task) if plan_task else None
     options = {name: params[name] for name in ("recipe", "epochs", "seed")}
@@ -200,13 +193,13 @@ def train(plan_task: str, params: dict[str, Any] | None = None, ti: Any = None) 
 
 
 @task(pool="train")
-def evaluate(trained: dict[str, Any]) -> dict[str, Any]:
+def evaluate(trained: Any) -> dict[str, Any]:
     """Score the network, and the champion, on the test speakers."""
     return _run(lambda: stages.evaluate(trained["run_id"]))
 
 
 @task(pool="train", outlets=[MODELS])
-def promote(evaluated: dict[str, Any]) -> dict[str, Any]:
+def promote(evaluated: Any) -> dict[str, Any]:
     """Register the network; the champion gives way if it is beaten."""
     return _run(lambda: stages.promote(evaluated["run_id"]))
 

@@ -36,7 +36,8 @@ Seed = Annotated[int, typer.Option(help="Seed of all random draws.")]
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("botocore").setLevel(logging.WARNING)
+    for chatty in ("botocore", "httpx"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         app()
     except LangaudioError as error:
@@ -129,14 +130,31 @@ def identify(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Tell which language is spoken in a recording."""
-    from langaudio.identify import identify
+    from langaudio.identify import identify, load_champion
     from langaudio.report import identification_table
 
-    found = {str(file): identify(file) for file in files}
+    champion = load_champion()
+    found = [(str(file), identify(file, champion)) for file in files]
     if as_json:
-        _tell({name: dataclasses.asdict(identification) for name, identification in found.items()})
+        answers = [
+            {"file": name, "language": answer.language} | dataclasses.asdict(answer) for name, answer in found
+        ]
+        typer.echo(json.dumps(answers, indent=1))
     else:
         Console().print(identification_table(found))
+
+
+@app.command()
+def figures(
+    clip: Annotated[Path | None, typer.Option(help="Clip that the transforms are shown on.")] = None,
+    folder: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("figures"),
+) -> None:
+    """Draw the transforms on a clip, the champion's scores and curves, and the corpus."""
+    from langaudio.figures import draw_all
+    from langaudio.store import default_store
+
+    for file in draw_all(default_store(), folder, clip):
+        typer.echo(file)
 
 
 @app.command()

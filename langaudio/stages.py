@@ -111,18 +111,17 @@ def changed(wanted: Sequence[str] | None, *, recipe: str, epochs: int, seed: int
     """Tell whether the corpus is another than the one that the champion was trained on."""
     from langaudio import registry
     from langaudio.store import default_store
-    from langaudio.train.data import corpus_fingerprint
+    from langaudio.train.splits import corpus_fingerprint
 
     ready, recipe_id = _ready(wanted, recipe, seed)
     return corpus_fingerprint(default_store(), ready, recipe_id) != registry.champion_fingerprint()
 
 
 def _ready(wanted: Sequence[str] | None, recipe: str, seed: int) -> tuple[list[str], str]:
-    from langaudio.augment.recipe import load
-    from langaudio.augment.stage import read_index
+    from langaudio.augment.stage import read_index, seeded_id
     from langaudio.store import default_store
 
-    store, recipe_id = default_store(), load(recipe, seed).id
+    store, recipe_id = default_store(), seeded_id(recipe, seed)
     wanted = _corpus_languages() if wanted is None else wanted
     ready = [code for code in wanted if read_index(store, recipe_id, code).num_rows]
     left_out = [code for code in wanted if code not in ready]
@@ -139,7 +138,12 @@ def _ready(wanted: Sequence[str] | None, recipe: str, seed: int) -> tuple[list[s
 def evaluate(run_id: str) -> dict[str, Any]:
     from langaudio.evaluate import evaluate
 
-    return _reported(evaluate, run_id)
+    def run(store: Store) -> dict[str, Any]:
+        # The whole evaluation is stored with the model; a report is short.
+        result = evaluate(store, run_id)
+        return {name: result[name] for name in ("run_id", "languages", "clips", "accuracy", "macro_f1")}
+
+    return _reported(run)
 
 
 def promote(run_id: str) -> dict[str, Any]:

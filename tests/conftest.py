@@ -6,12 +6,16 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from langaudio.demo import contents
 from langaudio.demo.site import app, build_synthetic
@@ -126,3 +130,25 @@ def spoken(small_site_folder: Path) -> bytes:
     entries = contents.read(small_site_folder)
     name = next(entry.mp3 for entry in entries if entry.mp3 and entry.defect is None)
     return (small_site_folder / contents.MP3_FOLDER / name).read_bytes()
+
+
+@contextmanager
+def served(site: ASGIApp) -> Iterator[str]:
+    """Serve an ASGI application on a free port of 127.0.0.1; give its address."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(site, log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[ASGIApp], str]]:
+    """Return a function that serves an application until the end of the test."""
+    with ExitStack() as stack:
+        yield lambda site: stack.enter_context(served(site))

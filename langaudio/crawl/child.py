@@ -59,11 +59,14 @@ def main() -> int:
 
 def _crawl(store: Store, language: str, source: str, run: str, limit: int) -> None:
     base_url = source_named(source).base_url()
+    # Scrapy tells its versions, its whole configuration and all its counters; of use to us is what it warns
+    # of, and its line of progress a minute.
+    logging.getLogger("scrapy.utils.log").setLevel(logging.WARNING)
     process = AsyncCrawlerProcess(_scrapy_settings(base_url))
-    # Scrapy tells its whole configuration and all its counters; of use to us is what it warns of, and its
-    # line of progress a minute.
     logging.getLogger("scrapy").setLevel(logging.WARNING)
     logging.getLogger("scrapy.extensions.logstats").setLevel(logging.INFO)
+    # A site that is away fails the list as well, and then in one sentence instead of two tracebacks.
+    logging.getLogger("scrapy.downloadermiddlewares.robotstxt").setLevel(logging.CRITICAL)
     crawler = process.create_crawler(load_object(source_named(source).spider))
     process.crawl(
         crawler,

@@ -6,13 +6,12 @@ What was measured is told at the end, and kept in ``<home>/demo.json``.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 import pyarrow.compute as pc
@@ -28,6 +27,9 @@ from langaudio.services.airflow_api import AirflowApi
 from langaudio.settings import settings
 from langaudio.store import Store, default_store, keys
 
+if TYPE_CHECKING:
+    from langaudio.identify import Identification
+
 DAG = "language_audio"
 LEAST_MACRO_F1 = 0.90
 """Below this on synthetic voices something is broken. Real recordings have no threshold."""
@@ -40,7 +42,7 @@ def run(corpus: Path | None, epochs: int) -> None:
 
     Exits with 1 if the run failed, or if synthetic voices are told apart worse than ``LEAST_MACRO_F1``.
     """
-    console = Console()
+    console = Console(soft_wrap=True)
     begin = time.monotonic()
     site = settings().home / "site"
 
@@ -161,7 +163,6 @@ def _result(
         "stages": stages,
         "mlflow_run": evaluated["run_id"],
         "model": promoted,
-        "identified": _identify_unheard(default_store(), languages),
     }
 
 
@@ -177,10 +178,11 @@ def _corpus_row(store: Store, language: str, recipe_id: str) -> dict[str, Any]:
     }
 
 
-def _identify_unheard(store: Store, languages: list[str]) -> list[dict[str, Any]]:
+def _identify_unheard(store: Store, languages: list[str]) -> list[tuple[str, Identification]]:
     """Ask the champion about a clip of a test speaker, in three languages."""
-    from langaudio.identify import identify
+    from langaudio.identify import identify, load_champion
 
+    champion = load_champion()
     folder = settings().home / "identified"
     folder.mkdir(exist_ok=True)
     answers = []
@@ -189,14 +191,12 @@ def _identify_unheard(store: Store, languages: list[str]) -> list[dict[str, Any]
         clip_id = clips.filter(pc.field("split") == "test")["clip_id"][0].as_py()
         file = folder / f"{language}-{clip_id}.mp3"
         file.write_bytes(store.get(keys.raw(language, clip_id)))
-        answer = identify(file)
-        answers.append({"file": str(file), "spoken": language} | dataclasses.asdict(answer))
+        answers.append((str(file), identify(file, champion)))
     return answers
 
 
 def _tell(console: Console, result: dict[str, Any]) -> None:
-    from langaudio import registry
-
+    languages = list(result["languages"])
     corpus = Table(title="The corpus", title_justify="left")
     columns = ("clips", "speakers", "minutes", "copies", "quarantined")
     for column in ("language", *columns):
@@ -218,8 +218,8 @@ def _tell(console: Console, result: dict[str, Any]) -> None:
 
     console.print(f"\n[bold]macro-F1 {result['macro_f1']:.3f}[/bold] on speakers that were not trained on.")
     console.print(result["model"]["reason"])
-    console.print("Model and pictures:", registry.run_url(result["mlflow_run"]))
-    console.print("", report.identification_table(result["identified"]))
+    console.print(f"Model and pictures: {settings().mlflow_uri}/#/models/{settings().bucket}")
+    console.print("", report.identification_table(_identify_unheard(default_store(), languages)))
     password_file, _ = config.password(settings())
     console.print(
         f"\nThe services go on running (login: admin, password in {password_file}); `make down` stops them."

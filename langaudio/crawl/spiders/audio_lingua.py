@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import scrapy
@@ -57,6 +58,7 @@ class AudioLinguaSpider(scrapy.Spider):
         self.failure: LangaudioError | None = None
         self.counts = {"listed": 0, "seen": 0, "known": 0, "pages": 0, "audio_bytes": 0}
         self._seen_articles: set[int] = set()
+        self._closing: asyncio.Future[None] | None = None
         # An earlier attempt of this run may have been cut off: what it fetched is not fetched again.
         self._staged_before = staging.audio_names()
 
@@ -90,14 +92,15 @@ class AudioLinguaSpider(scrapy.Spider):
 
     def failed_page(self, failure: Failure) -> None:
         """End the crawl: without its lists it would look like a language that lost its clips."""
-        self._fail(self._explanation(failure))
+        self._stop(self._explanation(failure))
 
     def failed_audio(self, failure: Failure) -> Iterator[Any]:
         """Keep the clip, with what went wrong, for quarantine."""
         error = self._explanation(failure)
         # A site that fell silent is a failed crawl, to be tried again; a missing file is a bad entry.
         if isinstance(error, Unavailable):
-            self._fail(error)
+            self._stop(error)
+            return
         clip = failure.request.cb_kwargs["clip"]  # type: ignore[attr-defined]
         yield {"clip": replace(clip, audio=None, problem="download_failed", problem_detail=str(error))}
 
@@ -154,11 +157,14 @@ class AudioLinguaSpider(scrapy.Spider):
                 raise PageChanged(f"{response.url} is no page of text.")
             return parser(response.text, response.url)
         except PageChanged as error:
-            self._fail(error)
+            self.failure = self.failure or error
+            raise CloseSpider("failed") from None
 
-    def _fail(self, error: LangaudioError) -> NoReturn:
+    def _stop(self, error: LangaudioError) -> None:
+        """End the crawl from an errback, where Scrapy takes an exception for a defect and traces it."""
         self.failure = self.failure or error
-        raise CloseSpider("failed")
+        if self._closing is None and self.crawler.engine is not None:
+            self._closing = asyncio.ensure_future(self.crawler.engine.close_spider_async(reason="failed"))
 
     def _explanation(self, failure: Failure) -> LangaudioError:
         url = failure.request.url  # type: ignore[attr-defined]

@@ -1,0 +1,224 @@
+"""Every picture, as PNG bytes.
+
+All stand on a light card of their own, so that they can be read on a light and on a dark page alike.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
+
+from langaudio import catalog
+from langaudio.store import Store
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from langaudio.augment.transform import Transform
+
+_CARD, _INK, _QUIET, _GRID = "#fbfbfa", "#24292f", "#6e7781", "#e3e5e8"
+_TRAIN, _DEV, _TEST = "#3b6fb6", "#e69f00", "#1b9e77"  # told apart by colour-blind eyes too
+_SHADES = LinearSegmentedColormap.from_list("langaudio", [_CARD, "#a9c4e6", _TRAIN, "#173a6b"])
+_DPI = 144
+
+_SPLITS = {"train": _TRAIN, "dev": _DEV, "test": _TEST}
+_BANDS = 80
+_UNTOLD = {"transform", "noise_seed"}  # of what a transform drew: its name is the title, a seed says nothing
+
+
+def confusion_matrix(matrix: Sequence[Sequence[int]], languages: Sequence[str]) -> bytes:
+    """Draw how many clips of each language were heard as each.
+
+    Args:
+        matrix: counts; rows are what was spoken, columns what was heard.
+        languages: the tags, in the order of both.
+    """
+    counts = np.asarray(matrix)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 2.2 + 0.42 * len(languages)
+    figure = _figure(side + 0.6, side)
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap=_SHADES, vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            colour = _CARD if shares[row, column] > 0.45 else _INK
+            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
+    axes.set_xticks(range(len(languages)), languages)
+    axes.set_yticks(range(len(languages)), languages)
+    axes.set(xlabel="heard", ylabel="spoken")
+    _titled(axes, "Test clips by language")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, format=lambda share, _: f"{share:.0%}")
+    bar.ax.tick_params(length=0, colors=_QUIET, labelsize=8)
+    bar.outline.set_visible(False)
+    return _png(figure)
+
+
+def training_curves(curves: Mapping[str, Sequence[float]]) -> bytes:
+    """Draw loss and dev macro-F1 by epoch.
+
+    Args:
+        curves: values per epoch of ``loss``, ``dev_loss`` and ``dev_macro_f1``; what is missing is not drawn.
+    """
+    figure = _figure(8.4, 3.2)
+    left, right = figure.subplots(1, 2)
+    for name, label, colour in (("loss", "train", _TRAIN), ("dev_loss", "dev", _DEV)):
+        _curve(left, curves.get(name, ()), label, colour)
+    _curve(right, curves.get("dev_macro_f1", ()), "dev", _DEV)
+    right.set_ylim(0, 1.02)
+    for axes, title in ((left, "Loss"), (right, "Macro-F1")):
+        _titled(axes, title)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _quiet(axes, grid="both")
+    if left.lines:
+        left.legend(frameon=False, labelcolor=_INK, fontsize=9)
+    return _png(figure)
+
+
+def speech_per_language(speech_s: Mapping[str, Mapping[str, float]]) -> bytes:
+    """Draw the minutes of speech of each language on each side of the split.
+
+    Args:
+        speech_s: language tag → side → seconds, from ``corpus_speech``.
+    """
+    languages = sorted(speech_s, key=lambda code: sum(speech_s[code].values()))
+    figure = _figure(7.2, 1.4 + 0.34 * max(2, len(languages)))
+    axes = figure.add_subplot()
+    begin = np.zeros(len(languages))
+    for split, colour in _SPLITS.items():
+        minutes = np.array([speech_s[code].get(split, 0.0) / 60 for code in languages])
+        axes.barh(languages, minutes, left=begin, color=colour, height=0.66, label=split)
+        begin += minutes
+    _titled(axes, "Speech by language")
+    axes.set_xlabel("minutes of speech")
+    _quiet(axes, grid="x")
+    axes.legend(
+        frameon=False, labelcolor=_INK, fontsize=9, ncols=3, loc="lower right", bbox_to_anchor=(1, 0.99)
+    )
+    return _png(figure)
+
+
+def corpus_speech(store: Store) -> dict[str, dict[str, float]]:
+    """Return the seconds of speech in the catalog: language tag → side of the split → seconds."""
+    speech_s: dict[str, dict[str, float]] = {}
+    for language in catalog.languages(store):
+        sides = speech_s.setdefault(language, dict.fromkeys(_SPLITS, 0.0))
+        for row in catalog.read(store, language, ["split", "speech_s"]).to_pylist():
+            sides[row["split"]] += row["speech_s"]
+    return speech_s
+
+
+def transform_before_after(
+    samples: np.ndarray, sample_rate: int, transforms: Sequence[Transform], seed: int = 0
+) -> bytes:
+    """Draw waveform and log-mel of a clip as it is, and after each transform by itself.
+
+    Args:
+        samples: mono, float32, shape ``(samples,)``.
+        sample_rate: in Hz.
+        transforms: with ``p=1``, or chance may leave the clip as it is.
+        seed: of what they draw; each begins from it anew.
+    """
+    versions: list[tuple[str, str, np.ndarray]] = [("before", "", samples)]
+    for transform in transforms:
+        rendered, steps = transform.render(samples, sample_rate, np.random.default_rng(seed))
+        drawn = {name: value for step in steps for name, value in step.items() if name not in _UNTOLD}
+        versions.append((type(transform).__name__, _told(drawn), rendered))
+    log_mels = [_log_mel(version, sample_rate) for _, _, version in versions]
+    top = max(float(log_mel.max()) for log_mel in log_mels)
+    longest = max(len(version) for _, _, version in versions) / sample_rate
+    figure = _figure(9.2, 1.05 * len(versions) + 0.5)
+    rows = figure.subplots(len(versions), 2, squeeze=False, sharex=True)
+    for (waveform, spectrogram), (name, drawn_text, version), log_mel in zip(
+        rows, versions, log_mels, strict=True
+    ):
+        duration_s = len(version) / sample_rate
+        seconds = np.arange(len(version)) / sample_rate
+        waveform.plot(seconds, version, color=_TRAIN, linewidth=0.4)
+        waveform.set(ylim=(-1.05, 1.05), xlim=(0, longest), yticks=(-1, 0, 1))
+        _titled(waveform, name)
+        if drawn_text:
+            spectrogram.set_title(drawn_text, loc="left", fontsize=8, color=_QUIET)
+        spectrogram.imshow(
+            log_mel,
+            origin="lower",
+            aspect="auto",
+            cmap="magma",
+            vmin=top - 80,
+            vmax=top,
+            extent=(0, duration_s, 0, len(log_mel)),
+        )
+        spectrogram.set(xlim=(0, longest), yticks=())
+        _quiet(waveform)
+        _quiet(spectrogram)
+    rows[-1][0].set_xlabel("seconds")
+    rows[-1][1].set_xlabel("seconds; log-mel, low bands below")
+    return _png(figure)
+
+
+def _log_mel(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Return decibels, shape ``(bands, frames)``."""
+    import torch
+    import torchaudio
+
+    energies = torchaudio.transforms.MelSpectrogram(
+        sample_rate, n_fft=1024, hop_length=sample_rate // 100, n_mels=_BANDS
+    )(torch.from_numpy(samples))
+    decibels: np.ndarray = 10 * np.log10(energies.numpy() + 1e-10)
+    return decibels
+
+
+def _told(drawn: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value:.3g}"
+        if isinstance(value, float)
+        else f"{name.replace('_', ' ')} {value}"
+        for name, value in drawn.items()
+    )
+
+
+def _curve(axes: Axes, values: Sequence[float], label: str, colour: str) -> None:
+    if values:
+        axes.plot(range(1, len(values) + 1), values, color=colour, label=label, linewidth=1.8, marker=".")
+
+
+def _figure(width: float, height: float) -> Figure:
+    """Return an empty figure, its size in inches, drawn without any global state."""
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)
+    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor=_CARD, layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _titled(axes: Axes, title: str) -> None:
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold", color=_INK)
+    axes.set_facecolor(_CARD)
+    axes.xaxis.label.set_color(_QUIET)
+    axes.yaxis.label.set_color(_QUIET)
+    axes.tick_params(colors=_INK, labelsize=9)
+
+
+def _quiet(axes: Axes, grid: str | None = None) -> None:
+    axes.spines[:].set_visible(False)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, colors=_QUIET, labelsize=8)
+    axes.xaxis.label.set_color(_QUIET)
+    axes.xaxis.label.set_fontsize(9)
+    if grid is not None:
+        axes.grid(axis=grid, color=_GRID, linewidth=0.8)  # type: ignore[arg-type]
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()

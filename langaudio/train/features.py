@@ -1,0 +1,116 @@
+"""From waveform to log-mel, and the masks and shifts that keep training from learning it by heart.
+
+Log-mel is a module of the network, so that training and serving cannot differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+
+from langaudio.audio import SAMPLE_RATE
+
+_FLOOR = 1e-3  # about 60 dB below the recording's level: what lies lower is the recorder, not the speaker
+_SILENCE = 1e-5  # RMS, re full scale, that is not made any louder
+
+
+@dataclass(frozen=True)
+class FeatureSettings:
+    """How a waveform becomes log-mel.
+
+    Attributes:
+        mels: number of bands.
+        window_s: length of the analysis window.
+        hop_s: time from one frame to the next.
+        min_freq: lower edge of the lowest band, in Hz.
+        max_freq: upper edge of the highest band, in Hz.
+    """
+
+    mels: int = 64
+    window_s: float = 0.025
+    hop_s: float = 0.010
+    min_freq: float = 60.0
+    max_freq: float = 7600.0
+
+
+class LogMel(nn.Module):
+    """Log-mel energies of a waveform brought to one level, less each band's mean over time.
+
+    So gain makes no difference, and the frequency response of a microphone next to none.
+
+    Shape: ``(batch, samples)`` → ``(batch, mels, frames)``. A waveform shorter than one window is
+    padded with silence.
+    """
+
+    def __init__(self, settings: FeatureSettings) -> None:
+        super().__init__()
+        self._window = round(settings.window_s * SAMPLE_RATE)
+        self._mel = torchaudio.transforms.MelSpectrogram(
+            sample_rate=SAMPLE_RATE,
+            n_fft=1 << (self._window - 1).bit_length(),
+            win_length=self._window,
+            hop_length=round(settings.hop_s * SAMPLE_RATE),
+            f_min=settings.min_freq,
+            f_max=settings.max_freq,
+            n_mels=settings.mels,
+            pad_mode="constant",
+        )
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        missing = max(0, self._window - waveform.shape[-1])
+        waveform = nn.functional.pad(waveform, (0, missing))
+        level = waveform.square().mean(dim=-1, keepdim=True).sqrt()
+        energies = self._mel(waveform / level.clamp(min=_SILENCE))
+        log_mel = torch.log(energies + _FLOOR)
+        return log_mel - log_mel.mean(dim=-1, keepdim=True)
+
+
+class SpecAugment(nn.Module):
+    """Shift and mask log-mels, each example by draws of its own (Park et al., "SpecAugment", 2019).
+
+    The bands are first stretched towards low or high, as a shorter or longer vocal tract does; then bands
+    and frames are set to zero, which is their mean.
+
+    Shape: ``(batch, mels, frames)`` → the same.
+
+    Args:
+        max_stretch: largest change of a band's position, as a share of it.
+        masks: number of masks in each direction.
+        max_bands: widest mask over bands.
+        max_frames: longest mask over frames.
+    """
+
+    def __init__(
+        self, max_stretch: float = 0.08, masks: int = 2, max_bands: int = 10, max_frames: int = 30
+    ) -> None:
+        super().__init__()
+        self.max_stretch, self.masks = max_stretch, masks
+        self.max_bands, self.max_frames = max_bands, max_frames
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        batch, mels, frames = log_mel.shape
+        log_mel = self._stretched(log_mel)
+        for _ in range(self.masks):
+            log_mel = log_mel * _kept(batch, mels, self.max_bands, log_mel.device).unsqueeze(2)
+            log_mel = log_mel * _kept(batch, frames, self.max_frames, log_mel.device).unsqueeze(1)
+        return log_mel
+
+    def _stretched(self, log_mel: Tensor) -> Tensor:
+        batch, mels, frames = log_mel.shape
+        factors = 1 + self.max_stretch * (2 * torch.rand(batch, 1, device=log_mel.device) - 1)
+        position = (torch.arange(mels, device=log_mel.device) * factors).clamp(max=mels - 1)
+        below = position.floor().clamp(max=mels - 2).long()
+        share = (position - below).unsqueeze(2)
+        rows = below.unsqueeze(2).expand(batch, mels, frames)
+        return log_mel.gather(1, rows) * (1 - share) + log_mel.gather(1, rows + 1) * share
+
+
+def _kept(batch: int, length: int, max_width: int, device: torch.device) -> Tensor:
+    """Return a row of ones an example, with a gap of zeros that is at most ``max_width`` wide."""
+    width = torch.rand(batch, 1, device=device) * min(max_width, length)
+    begin = torch.rand(batch, 1, device=device) * (length - width)
+    at = torch.arange(length, device=device)
+    return ((at < begin) | (at >= begin + width)).float()

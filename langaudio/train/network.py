@@ -1,0 +1,151 @@
+"""The network: waveform in, log-probabilities of the languages out, any length in between.
+
+A separable one-dimensional CNN over log-mels. Each block mixes frames (depthwise) and then channels
+(pointwise), weighs its channels by what the whole recording sounds like (squeeze-excitation [1]), and
+adds its input. The recording becomes one vector by attentive statistics pooling [2]: mean and standard
+deviation over time, of the frames that matter.
+
+[1] Hu et al., "Squeeze-and-Excitation Networks", 2018.
+[2] Okabe et al., "Attentive Statistics Pooling for Deep Speaker Embedding", 2018.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from langaudio.audio import SAMPLE_RATE
+from langaudio.train.features import FeatureSettings, LogMel
+
+WINDOW_S = 3.0
+"""Seconds: the length of a training crop, and of the windows that a clip is heard through."""
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """The size of the network.
+
+    Attributes:
+        channels: width of every block.
+        kernel_sizes: frames that each block mixes, one number a block; odd.
+        halve_after: number of blocks at 20 ms a frame; those that follow work at 40 ms.
+        squeezed: width of the squeeze of the squeeze-excitation.
+        attention: width of the attention of the pooling.
+        dropout: share of the pooled vector that training leaves out.
+        features: the front end.
+    """
+
+    channels: int = 160
+    kernel_sizes: tuple[int, ...] = (7, 9, 7, 9, 11, 13)
+    halve_after: int = 1
+    squeezed: int = 24
+    attention: int = 64
+    dropout: float = 0.3
+    features: FeatureSettings = field(default_factory=FeatureSettings)
+
+
+class LanguageNetwork(nn.Module):
+    """Waveform → log-probabilities of the languages.
+
+    Shape: ``(batch, samples)`` → ``(batch, languages)``.
+
+    Attributes:
+        languages: BCP-47 tags, in the order of the output.
+        settings: what it was built with.
+    """
+
+    def __init__(self, languages: list[str], settings: NetworkSettings | None = None) -> None:
+        super().__init__()
+        self.languages = list(languages)
+        self.settings = settings or NetworkSettings()
+        width = self.settings.channels
+        self.log_mel = LogMel(self.settings.features)
+        self.stem = nn.Sequential(
+            nn.Conv1d(self.settings.features.mels, width, kernel_size=5, stride=2, padding=2, bias=False),
+            nn.BatchNorm1d(width),
+            nn.SiLU(),
+        )
+        blocks: list[nn.Module] = [
+            _Block(width, size, self.settings.squeezed) for size in self.settings.kernel_sizes
+        ]
+        blocks.insert(self.settings.halve_after, nn.AvgPool1d(2, ceil_mode=True))
+        self.blocks = nn.Sequential(*blocks)
+        self.pooling = _AttentiveStatistics(width, self.settings.attention)
+        self.head = nn.Sequential(
+            nn.BatchNorm1d(2 * width),
+            nn.Dropout(self.settings.dropout),
+            nn.Linear(2 * width, len(self.languages)),
+        )
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        return self.classify(self.log_mel(waveform))
+
+    def classify(self, log_mel: Tensor) -> Tensor:
+        """Shape: ``(batch, mels, frames)`` → ``(batch, languages)``. Training masks what it hands in."""
+        pooled = self.pooling(self.blocks(self.stem(log_mel)))
+        return torch.log_softmax(self.head(pooled), dim=-1)
+
+
+def clip_log_probabilities(network: LanguageNetwork, segments: Sequence[Tensor]) -> Tensor:
+    """Return what the network says of a whole clip: the mean over windows as long as a training crop.
+
+    Each segment of speech counts by its length, however many windows cover it.
+
+    Args:
+        network: in evaluation mode.
+        segments: waveforms, one at least, shape ``(samples,)`` each.
+
+    Shape: → ``(languages,)``, normalised again, so that the probabilities sum to one.
+    """
+    length = sum(len(segment) for segment in segments)
+    votes = [network(_windows(segment)).mean(dim=0) * (len(segment) / length) for segment in segments]
+    return torch.log_softmax(torch.stack(votes).sum(dim=0), dim=-1)
+
+
+def _windows(segment: Tensor) -> Tensor:
+    """Cover a segment by windows at even distances; a short one is a window by itself.
+
+    Shape: ``(samples,)`` → ``(windows, samples)``.
+    """
+    size = min(len(segment), round(WINDOW_S * SAMPLE_RATE))
+    number = math.ceil(len(segment) / size)
+    begins = torch.linspace(0, len(segment) - size, number).long().tolist()
+    return torch.stack([segment[begin : begin + size] for begin in begins])
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, kernel_size: int, squeezed: int) -> None:
+        super().__init__()
+        self.mix = nn.Sequential(
+            nn.Conv1d(width, width, kernel_size, padding=kernel_size // 2, groups=width, bias=False),
+            nn.BatchNorm1d(width),
+            nn.SiLU(),
+            nn.Conv1d(width, width, kernel_size=1, bias=False),
+            nn.BatchNorm1d(width),
+            nn.SiLU(),
+        )
+        self.excite = nn.Sequential(
+            nn.Linear(width, squeezed), nn.SiLU(), nn.Linear(squeezed, width), nn.Sigmoid()
+        )
+
+    def forward(self, frames: Tensor) -> Tensor:
+        mixed = self.mix(frames)
+        return frames + mixed * self.excite(mixed.mean(dim=-1)).unsqueeze(-1)
+
+
+class _AttentiveStatistics(nn.Module):
+    """Shape: ``(batch, channels, frames)`` → ``(batch, 2 × channels)``."""
+
+    def __init__(self, width: int, attention: int) -> None:
+        super().__init__()
+        self.attend = nn.Sequential(nn.Conv1d(width, attention, 1), nn.Tanh(), nn.Conv1d(attention, width, 1))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        weights = torch.softmax(self.attend(frames), dim=-1)
+        mean = (frames * weights).sum(dim=-1)
+        variance = (frames.square() * weights).sum(dim=-1) - mean.square()
+        return torch.cat([mean, variance.clamp(min=1e-5).sqrt()], dim=-1)

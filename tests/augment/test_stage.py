@@ -1,0 +1,174 @@
+"""The augment stage on published clips, in a real bucket."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from datetime import UTC, datetime
+
+import pytest
+import soundfile
+
+from langaudio import audio, catalog
+from langaudio.augment import rebuild
+from langaudio.augment.stage import augment, copies_for, read_index, seeded_id
+from langaudio.errors import LangaudioError
+from langaudio.store import Store, keys
+from tests.test_catalog import row
+
+RECIPE = "default"
+
+
+def publish(store: Store, clips: dict[str, bytes], split: str = "train", part: str = "one") -> None:
+    rows = []
+    for clip_id, data in clips.items():
+        store.put(keys.raw("fr", clip_id), data)
+        rows.append(row(clip_id, split=split, speech_s=5.0, first_seen=datetime(2026, 11, 1, tzinfo=UTC)))
+    catalog.write_part(store, "fr", part, rows)
+
+
+def samples_of(store: Store, recipe_id: str) -> dict[str, tuple[bytes, dict]]:
+    """Name → FLAC and description, of all samples that the index names."""
+    found: dict[str, tuple[bytes, dict]] = {}
+    for shard in sorted(set(read_index(store, recipe_id, "fr")["shard"].to_pylist())):
+        with tarfile.open(fileobj=io.BytesIO(store.get(shard))) as tar:
+            content = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+        for name in content:
+            if name.endswith(".flac"):
+                stem = name.removesuffix(".flac")
+                found[stem] = content[name], json.loads(content[f"{stem}.json"])
+    return found
+
+
+def test_every_training_segment_gets_itself_and_its_copies(store: Store, spoken: bytes) -> None:
+    publish(store, {"aa": spoken, "bb": spoken})
+    report = augment(store, "fr", run="one", copies=2, balance_minutes=0)
+    found = samples_of(store, report.recipe_id)
+    assert {name.rsplit("-", 1)[1] for name in found} == {"00", "01", "02"}
+    assert {description["clip_id"] for _, description in found.values()} == {"aa", "bb"}
+    assert len(found) == report.written == read_index(store, report.recipe_id, "fr").num_rows
+    for flac, description in found.values():
+        decoded, rate = soundfile.read(io.BytesIO(flac), dtype="float32")
+        assert rate == 16_000
+        assert decoded.ndim == 1
+        assert len(decoded) / rate == pytest.approx(description["end_s"] - description["begin_s"], abs=1e-3)
+        assert description["language"] == "fr"
+        assert bool(description["steps"]) <= bool(description["copy"])
+
+
+def test_a_copys_json_rebuilds_it(store: Store, spoken: bytes) -> None:
+    publish(store, {"aa": spoken})
+    report = augment(store, "fr", run="one", copies=4, balance_minutes=0)
+    speech = audio.to_speech_rate(audio.decode(spoken))
+    rebuilt = 0
+    for flac, description in samples_of(store, report.recipe_id).values():
+        begin, end = (round(description[edge] * 16_000) for edge in ("begin_s", "end_s"))
+        copy = rebuild(speech[begin:end], 16_000, description["steps"])
+        assert audio.to_flac(copy, 16_000) == flac
+        rebuilt += bool(description["steps"])
+    assert rebuilt >= 3
+
+
+def test_dev_and_test_clips_are_never_augmented(store: Store, spoken: bytes) -> None:
+    publish(store, {"aa": spoken})
+    publish(store, {"bb": spoken}, split="dev", part="two")
+    publish(store, {"cc": spoken}, split="test", part="three")
+    report = augment(store, "fr", run="one", copies=1)
+    assert set(read_index(store, report.recipe_id, "fr")["clip_id"].to_pylist()) == {"aa"}
+
+
+def test_a_second_run_writes_nothing(store: Store, spoken: bytes) -> None:
+    publish(store, {"aa": spoken})
+    augment(store, "fr", run="one", copies=1, balance_minutes=0)
+    before = {item.key for item in store.list("")}
+    assert augment(store, "fr", run="two", copies=1, balance_minutes=0).written == 0
+    assert {item.key for item in store.list("")} == before
+
+
+def test_new_clips_and_more_copies_make_only_what_is_missing(store: Store, spoken: bytes) -> None:
+    publish(store, {"aa": spoken})
+    first = augment(store, "fr", run="one", copies=1, balance_minutes=0)
+    publish(store, {"bb": spoken}, part="two")
+    second = augment(store, "fr", run="two", copies=1, balance_minutes=0)
+    assert second.written == first.written
+    third = augment(store, "fr", run="two", copies=2, balance_minutes=0)
+    assert third.written == first.written  # one copy more, of twice the clips
+    names = samples_of(store, first.recipe_id)
+    assert len(names) == first.written * 3
+
+
+def test_shards_are_the_same_bytes_on_any_worker_and_in_any_order(store: Store, spoken: bytes) -> None:
+    publish(store, {"aa": spoken, "bb": spoken})
+    report = augment(store, "fr", run="one", copies=2, balance_minutes=0)
+    before = samples_of(store, report.recipe_id)
+    for item in list(store.list("augmented/")):
+        store.delete(item.key)
+    augment(store, "fr", run="other", copies=1, balance_minutes=0)
+    augment(store, "fr", run="another", copies=2, balance_minutes=0)
+    assert samples_of(store, report.recipe_id) == before
+
+
+def test_runs_that_overlap_count_once(store: Store, spoken: bytes) -> None:
+    publish(store, {"aa": spoken})
+    report = augment(store, "fr", run="one", copies=1, balance_minutes=0)
+    (folder,) = store.folders(keys.augmented(report.recipe_id, "fr"))
+    rows = read_index(store, report.recipe_id, "fr").num_rows
+    for item in list(store.list(f"augmented/{report.recipe_id}/fr/{folder}/")):
+        store.copy(item.key, item.key.replace(folder, "zz-overlapping"))
+    assert read_index(store, report.recipe_id, "fr").num_rows == rows
+
+
+def test_shards_without_an_index_do_not_count(store: Store, spoken: bytes) -> None:
+    publish(store, {"aa": spoken})
+    report = augment(store, "fr", run="one", copies=1, balance_minutes=0)
+    (folder,) = store.folders(keys.augmented(report.recipe_id, "fr"))
+    store.delete(keys.augmented(report.recipe_id, "fr", folder, "index.parquet"))
+    assert read_index(store, report.recipe_id, "fr").num_rows == 0
+    assert augment(store, "fr", run="one", copies=1, balance_minutes=0).written == report.written
+
+
+def test_a_shard_is_closed_at_its_size(store: Store, spoken: bytes) -> None:
+    publish(store, {"aa": spoken, "bb": spoken})
+    report = augment(store, "fr", run="one", copies=2, balance_minutes=0, shard_mib=0)
+    shards = read_index(store, report.recipe_id, "fr")["shard"].to_pylist()
+    assert len(set(shards)) == report.written > 2
+
+
+def test_a_clip_that_cannot_be_decoded_is_reported_and_stops_nothing(store: Store, spoken: bytes) -> None:
+    publish(store, {"aa": spoken, "bb": b"no audio"})
+    report = augment(store, "fr", run="one", copies=1)
+    assert list(report.failed) == ["bb"]
+    assert "does not decode" in report.failed["bb"]
+    assert set(read_index(store, report.recipe_id, "fr")["clip_id"].to_pylist()) == {"aa"}
+
+
+def test_another_seed_makes_other_copies_beside_the_first(store: Store, spoken: bytes) -> None:
+    publish(store, {"aa": spoken})
+    first = augment(store, "fr", run="one", copies=3, seed=0, balance_minutes=0)
+    second = augment(store, "fr", run="one", copies=3, seed=1, balance_minutes=0)
+    assert first.recipe_id == seeded_id(RECIPE, 0) != seeded_id(RECIPE, 1) == second.recipe_id
+    one, two = samples_of(store, first.recipe_id), samples_of(store, second.recipe_id)
+    assert one.keys() == two.keys()
+    assert [name for name in one if one[name][0] != two[name][0]]
+
+
+def test_less_speech_means_more_copies_up_to_four_times() -> None:
+    copies = [copies_for(minutes * 60, 2, 30) for minutes in (0.1, 7.5, 15, 29, 30, 300)]
+    assert copies == [8, 8, 4, 3, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("language", "options", "sentence"),
+    [
+        ("xx", {}, "'xx' is not a known language"),
+        ("fr", {"recipe": "defualt"}, "did you mean 'default'"),
+        ("fr", {"copies": -1}, "must be 0 or more"),
+        ("fr", {}, "has 0 clips and none for training"),
+    ],
+)
+def test_a_wrong_order_is_refused_in_a_sentence(
+    store: Store, language: str, options: dict, sentence: str
+) -> None:
+    with pytest.raises(LangaudioError, match=sentence):
+        augment(store, language, run="one", **options)

@@ -1,0 +1,98 @@
+"""The command line as a user meets it: a process, its output, its exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from langaudio.settings import Settings
+from langaudio.store import Store
+from tests.conftest import free_port
+
+
+def langaudio(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "langaudio.cli", *arguments],
+        env={**os.environ, **{f"LANGAUDIO_{name}": value for name, value in variables.items()}},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def sentence(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what a refused command said: one line, status 2, nothing on standard output."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("langaudio: ")
+    return last
+
+
+@pytest.mark.usefixtures("store")
+def test_a_wrong_language_is_refused() -> None:
+    assert "did you mean 'fr'" in sentence(langaudio("crawl", "frr", "--source", "demo"))
+
+
+@pytest.mark.usefixtures("store")
+def test_an_unreachable_site_is_told(tmp_path: Path) -> None:
+    away = f"http://127.0.0.1:{free_port()}"
+    told = sentence(langaudio("crawl", "fr", "--source", "demo", DEMO_URL=away))
+    assert away in told
+    assert "is the site up?" in told
+
+
+@pytest.mark.usefixtures("configured")
+def test_an_unreachable_bucket_is_told() -> None:
+    away = f"http://127.0.0.1:{free_port()}"
+    assert "is it running?" in sentence(langaudio("augment", "fr", S3_ENDPOINT=away))
+
+
+@pytest.mark.usefixtures("store")
+def test_wrong_s3_keys_are_told() -> None:
+    told = sentence(langaudio("augment", "fr", S3_SECRET_KEY="wrong"))
+    assert "LANGAUDIO_S3_SECRET_KEY" in told
+    assert "wrong" not in told
+
+
+@pytest.mark.usefixtures("store")
+def test_an_empty_corpus_is_told() -> None:
+    assert "crawl and upload more" in sentence(langaudio("augment", "fr"))
+    assert "crawl, upload and augment more" in sentence(langaudio("train", "fr", "en"))
+    assert "run `langaudio crawl fr" in sentence(langaudio("upload", "fr"))
+
+
+@pytest.mark.usefixtures("store")
+def test_asking_without_a_champion_is_told(tmp_path: Path) -> None:
+    recording = tmp_path / "a.mp3"
+    recording.write_bytes(b"")
+    assert "no champion" in sentence(langaudio("identify", str(recording)))
+
+
+def test_a_wrong_setting_is_named(configured: Settings) -> None:
+    assert "LANGAUDIO_S3_PORT='many'" in sentence(langaudio("augment", "fr", S3_PORT="many"))
+
+
+@pytest.mark.parametrize(
+    "stage", ["crawl", "upload", "augment", "train", "evaluate", "promote", "identify", "figures"]
+)
+def test_every_stage_explains_itself(stage: str) -> None:
+    done = langaudio(stage, "--help")
+    assert done.returncode == 0
+    assert "Usage:" in done.stdout
+
+
+def test_crawl_reports_as_json(store: Store, small_site: object, serve: object) -> None:
+    url = serve(small_site)  # type: ignore[operator]
+    done = langaudio("crawl", "fr", "--source", "demo", "--limit", "2", DEMO_URL=url)
+    report = json.loads(done.stdout)
+    assert report["seen"] == 2
+    assert report["run_id"].startswith("manual-")
+    uploaded = langaudio("upload", "fr", "--source", "demo")
+    assert json.loads(uploaded.stdout)["published"] >= 1

@@ -1,0 +1,169 @@
+"""A real training of a small network, on synthetic speech, through a real bucket and a real MLflow."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from langaudio import registry
+from langaudio.errors import LangaudioError
+from langaudio.evaluate import evaluate, scores
+from langaudio.settings import Settings, settings
+from langaudio.store import Store, default_store, keys
+from langaudio.train import splits
+from langaudio.train.artifact import load_model
+from langaudio.train.data import held_out_speech
+from langaudio.train.fit import Hyperparameters, train
+from langaudio.train.network import NetworkSettings, clip_log_probabilities
+from tests.conftest import S3_KEYS
+from tests.train import spoken
+
+LANGUAGES = ["de", "fr", "ru"]
+EPOCHS = 6
+SMALL = Hyperparameters(
+    batch_size=16,
+    crop_s=1.0,
+    peak_lr=1e-2,
+    averaging=0.9,
+    network=NetworkSettings(channels=48, kernel_sizes=(5, 7, 9), squeezed=8, attention=16),
+)
+
+
+@dataclass(frozen=True)
+class Trained:
+    store: Store
+    run_id: str
+    log: list[str]
+
+
+def fitted(store: Store, seed: int = 0) -> str:
+    return train(store, LANGUAGES, recipe_id=spoken.RECIPE, epochs=EPOCHS, seed=seed, hyperparameters=SMALL)
+
+
+@pytest.fixture(scope="module")
+def trained(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+    """One training that the tests of this module look at from all sides."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "HOME": home,
+            "S3_ENDPOINT": s3_endpoint,
+            "S3_ACCESS_KEY": S3_KEYS[0],
+            "S3_SECRET_KEY": S3_KEYS[1],
+            "BUCKET": "test-trained",
+            "MLFLOW_URI": f"sqlite:///{home}/mlflow.db",
+        }.items():
+            patch.setenv(f"LANGAUDIO_{name}", str(value))
+        settings.cache_clear()
+        default_store.cache_clear()
+        spoken.prepare_mlflow(settings())
+        store = default_store()
+        store.create_bucket()
+        clips = spoken.corpus(LANGUAGES, speakers=8)
+        spoken.publish(store, clips)
+        spoken.augment(store, clips, copies=3)
+        told: list[str] = []
+        handler = logging.Handler()
+        handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+        logger = logging.getLogger("langaudio.train.fit")
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        yield Trained(store, fitted(store), told)
+        logger.removeHandler(handler)
+    settings.cache_clear()
+    default_store.cache_clear()
+
+
+def test_it_learns_to_tell_unheard_speakers_apart(trained: Trained) -> None:
+    assert evaluate(trained.store, trained.run_id)["macro_f1"] > 0.8  # chance: 0.33
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(trained: Trained) -> None:
+    def weights(run_id: str) -> dict[str, torch.Tensor]:
+        return safetensors.torch.load_file(registry.model_folder(run_id) / "weights.safetensors")
+
+    first, same, other = (
+        weights(run) for run in (trained.run_id, fitted(trained.store), fitted(trained.store, 1))
+    )
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not torch.equal(first["head.2.weight"], other["head.2.weight"])
+
+
+def test_the_epoch_that_did_best_on_dev_is_kept(trained: Trained) -> None:
+    network = load_model(registry.model_folder(trained.run_id))
+    dev = [clip for clip in splits.read(trained.store, LANGUAGES) if clip.split == "dev"]
+    spoken_as, heard = [], []
+    with torch.inference_mode():
+        for clip, segments in held_out_speech(trained.store, dev):
+            said = clip_log_probabilities(network, [torch.from_numpy(segment) for segment in segments])
+            spoken_as.append(LANGUAGES.index(clip.language))
+            heard.append(int(said.argmax()))
+    best = max(registry.curve(trained.run_id, "dev_macro_f1"))
+    assert scores(spoken_as, heard, LANGUAGES)["macro_f1"] == pytest.approx(best, abs=1e-6)
+
+
+def test_every_epoch_is_a_point_on_the_curves_and_a_line_in_the_log(trained: Trained) -> None:
+    for name in ("loss", "dev_loss", "dev_macro_f1", "epoch_s"):
+        assert len(registry.curve(trained.run_id, name)) == EPOCHS
+    losses = registry.curve(trained.run_id, "loss")
+    assert losses[-1] < losses[0]
+    lines = [line for line in trained.log if line.startswith("epoch ")]
+    assert lines[0].startswith(f"epoch 1 of {EPOCHS}: loss {losses[0]:.3f}, dev loss ")
+
+
+def test_the_run_says_what_it_was_made_of(trained: Trained) -> None:
+    parameters = registry.parameters(trained.run_id)
+    fingerprint = splits.corpus_fingerprint(trained.store, LANGUAGES, spoken.RECIPE)
+    assert parameters["languages"] == "de fr ru"
+    assert parameters[registry.FINGERPRINT] == fingerprint
+    assert (parameters["recipe_id"], parameters["epochs"], parameters["seed"]) == (
+        spoken.RECIPE,
+        str(EPOCHS),
+        "0",
+    )
+    assert parameters["network.channels"] == "48"
+    assert parameters["network.features.mels"] == "64"
+    assert load_model(registry.model_folder(trained.run_id)).languages == LANGUAGES
+
+
+def test_nothing_is_left_on_the_local_disk_but_the_cache_of_shards(trained: Trained) -> None:
+    left = {path.name for path in (settings().home / "cache").iterdir()}
+    assert left <= {"shards", "models"}
+
+
+def test_a_language_that_cannot_be_scored_is_refused_before_a_run_begins(
+    store: Store, configured: Settings
+) -> None:
+    rows = spoken.corpus(["de", "fr"])
+    spoken.publish(store, [row for row in rows if row["language"] == "de" or row["split"] == "train"])
+    with pytest.raises(
+        LangaudioError, match=r"'fr' has 4 clips of 2 speakers and none of them in dev or test"
+    ):
+        train(store, ["de", "fr"], recipe_id=spoken.RECIPE)
+    assert not Path(configured.mlflow_uri.removeprefix("sqlite:///")).exists()
+
+
+def test_no_epochs_are_refused(store: Store) -> None:
+    with pytest.raises(LangaudioError, match=r"epochs is 0; it must be 1 or more"):
+        train(store, ["de", "fr"], recipe_id=spoken.RECIPE, epochs=0)
+
+
+def test_a_run_that_fails_is_called_failed(store: Store, configured: Settings) -> None:
+    from mlflow import MlflowClient
+
+    spoken.prepare_mlflow(configured)
+    rows = spoken.corpus(["de", "fr"])
+    spoken.publish(store, rows)
+    spoken.augment(store, rows)
+    store.delete(keys.augmented(spoken.RECIPE, "fr", "run", "shard-000000.tar"))
+    with pytest.raises(LangaudioError, match="no object"):
+        train(store, ["de", "fr"], recipe_id=spoken.RECIPE)
+    client = MlflowClient(configured.mlflow_uri)
+    (experiment,) = [one for one in client.search_experiments() if one.name == configured.bucket]
+    assert [run.info.status for run in client.search_runs([experiment.experiment_id])] == ["FAILED"]
