@@ -6,7 +6,9 @@ All stand on a light card of their own, so that they can be read on a light and 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from langaudio import catalog
-from langaudio.store import Store
+from langaudio import audio, catalog, registry
+from langaudio.errors import LangaudioError
+from langaudio.store import Store, keys
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +34,7 @@ _DPI = 144
 
 _SPLITS = {"train": _TRAIN, "dev": _DEV, "test": _TEST}
 _BANDS = 80
+_SHOWN_S = 5
 _UNTOLD = {"transform", "noise_seed"}  # of what a transform drew: its name is the title, a seed says nothing
 
 
@@ -164,6 +168,63 @@ def transform_before_after(
     rows[-1][0].set_xlabel("seconds")
     rows[-1][1].set_xlabel("seconds; log-mel, low bands below")
     return _png(figure)
+
+
+def draw_all(store: Store, folder: Path, clip: Path | None = None) -> Iterator[Path]:
+    """Draw every picture that there is something to draw of, and yield the files as they are written.
+
+    Args:
+        store: the corpus.
+        folder: made if it is not there.
+        clip: what the transforms are shown on; the first training clip of the corpus if None.
+
+    Raises:
+        LangaudioError: the clip cannot be read, or there is neither a clip nor a corpus.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures: dict[str, Callable[[], bytes | None]] = {
+        "transforms.png": lambda: _transforms_on(_a_clip(store) if clip is None else _read(clip))
+    }
+    if catalog.languages(store):
+        pictures["corpus.png"] = lambda: speech_per_language(corpus_speech(store))
+    champion = registry.aliased(registry.CHAMPION)
+    if champion is not None:
+        for name in ("confusion_matrix.png", "training_curves.png"):
+            pictures[name] = partial(registry.read_file, champion.run_id, name)
+    for name, draw in pictures.items():
+        picture = draw()
+        if picture is not None:
+            (folder / name).write_bytes(picture)
+            yield folder / name
+
+
+def _transforms_on(data: bytes) -> bytes:
+    from langaudio import augment
+
+    samples = audio.to_speech_rate(audio.decode(data))[: _SHOWN_S * audio.SAMPLE_RATE]
+    transforms = [
+        augment.TimeMask(p=1.0),
+        augment.HighPassFilter(p=1.0, min_cutoff_freq=600.0),
+        augment.WhiteNoise(p=1.0, max_snr_db=10.0),
+        augment.PitchScale(p=1.0, min_semitones=3.0),
+        augment.PolarityInversion(p=1.0),
+        augment.RandomGain(p=1.0, max_gain_db=-6.0),
+    ]
+    return transform_before_after(samples, audio.SAMPLE_RATE, transforms)
+
+
+def _a_clip(store: Store) -> bytes:
+    for language in catalog.languages(store):
+        for clip_id in catalog.read(store, language, ["clip_id"])["clip_id"].to_pylist():
+            return store.get(keys.raw(language, clip_id))
+    raise LangaudioError("There is no clip to show the transforms on: give one by --clip.")
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise LangaudioError(f"{file} cannot be read: {error.strerror}.") from None
 
 
 def _log_mel(samples: np.ndarray, sample_rate: int) -> np.ndarray:

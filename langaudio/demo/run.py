@@ -81,7 +81,7 @@ def _form(languages: list[str], epochs: int) -> dict[str, Any]:
         "source": "demo",
         "copies": 2,
         # The demo's languages have some minutes each: with the default they all would get four times more.
-        "balance_minutes": 3,
+        "balance_minutes": 2.5,
         "epochs": epochs,
     }
 
