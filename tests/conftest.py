@@ -152,3 +152,12 @@ def serve() -> Iterator[Callable[[ASGIApp], str]]:
     """Return a function that serves an application until the end of the test."""
     with ExitStack() as stack:
         yield lambda site: stack.enter_context(served(site))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Where CI is set, a test that was skipped has proved nothing: fail."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if os.environ.get("CI") and skipped and exitstatus == 0:
+        reporter.write_line(f"{len(skipped)} tests were skipped, and CI runs all.", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
