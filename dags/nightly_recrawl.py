@@ -17,8 +17,8 @@ from airflow.sdk import CronTriggerTimetable, dag
 
 
 @dag(
-    # A night that was missed is not caught up: without the zero, Airflow runs the last one if it is less than a
-    # tenth of a day ago when the DAG is switched on.
+    # A night that was missed is not caught up. Without the zero, switching the DAG on runs the last one, if
+    # that was less than a tenth of a day ago.
     schedule=CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immediately=timedelta(0)),
     params=chain.params(languages=[], train_if_unchanged=False),
     default_args=chain.DEFAULT_ARGS,
