@@ -62,7 +62,7 @@ def run(corpus: Path | None, epochs: int) -> None:
         state, run_id = _run_dag(api, console, _form(languages, epochs))
     instances = api.task_instances(DAG, run_id)
     if state != "success":
-        _tell_failures(api, console, instances)
+        _tell_failures(api, console, instances, languages)
         console.print(f"[red]The run failed.[/red] Its page: {api.url}/dags/{DAG}/runs/{run_id}")
         sys.exit(1)
     result = _result(api, run_id, instances, languages)
@@ -95,7 +95,7 @@ def _run_dag(api: AirflowApi, console: Console, form: dict[str, Any]) -> tuple[s
     told = 0
     for changed in api.follow(DAG, run_id):
         for instance in changed:
-            _tell_state(console, instance, time.monotonic() - begin)
+            _tell_state(console, instance, form["languages"], time.monotonic() - begin)
             if instance["task_id"] == "train":
                 training = instance
         if training and training["state"] == "running":
@@ -116,23 +116,26 @@ _STYLES = {
 }
 
 
-def _tell_state(console: Console, instance: dict[str, Any], seconds: float) -> None:
+def _tell_state(console: Console, instance: dict[str, Any], languages: list[str], seconds: float) -> None:
     state = instance["state"]
     if state in _STYLES:
         took = f" in {instance['duration']:.1f} s" if instance["duration"] and state != "running" else ""
         styled = f"[{_STYLES[state]}]{state}[/{_STYLES[state]}]"
-        console.print(f"{seconds:6.1f} s  {_name(instance):20} {styled}{took}", highlight=False)
+        console.print(f"{seconds:6.1f} s  {_name(instance, languages):20} {styled}{took}", highlight=False)
 
 
-def _name(instance: dict[str, Any]) -> str:
-    language = instance["rendered_map_index"]
-    return str(instance["task_id"]).removeprefix("language.") + (f" {language}" if language else "")
+def _name(instance: dict[str, Any], languages: list[str]) -> str:
+    """Name a task, and its language: Airflow itself knows that of a mapped task only once it runs."""
+    stage = str(instance["task_id"]).removeprefix("language.")
+    return stage if instance["map_index"] < 0 else f"{stage} {languages[instance['map_index']]}"
 
 
-def _tell_failures(api: AirflowApi, console: Console, instances: list[dict[str, Any]]) -> None:
+def _tell_failures(
+    api: AirflowApi, console: Console, instances: list[dict[str, Any]], languages: list[str]
+) -> None:
     for instance in instances:
         if instance["state"] == "failed":
-            console.print(f"[red]{_name(instance)}[/red], the end of its log:")
+            console.print(f"[red]{_name(instance, languages)}[/red], the end of its log:")
             for line in api.log_lines(instance)[-5:]:
                 console.print(f"  {line}", highlight=False, markup=False)
 
@@ -191,7 +194,7 @@ def _identify_unheard(store: Store, languages: list[str]) -> list[tuple[str, Ide
         clip_id = clips.filter(pc.field("split") == "test")["clip_id"][0].as_py()
         file = folder / f"{language}-{clip_id}.mp3"
         file.write_bytes(store.get(keys.raw(language, clip_id)))
-        answers.append((str(file), identify(file, champion)))
+        answers.append((file.name, identify(file, champion)))
     return answers
 
 
