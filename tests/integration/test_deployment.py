@@ -73,14 +73,16 @@ def test_the_bucket_holds_the_corpus(home: Path) -> None:
 
 
 @pytest.mark.usefixtures("first_run")
-def test_training_saw_training_clips_only(home: Path) -> None:
+def test_training_clips_only_are_augmented(home: Path) -> None:
     store = default_store()
     recipe_id = store.folders("augmented/")[0]
     for language in LANGUAGES:
         rows = catalog.read(store, language, ["clip_id", "split"]).to_pylist()
         training = {row["clip_id"] for row in rows if row["split"] == "train"}
         augmented = set(read_index(store, recipe_id, language)["clip_id"].to_pylist())
-        assert augmented == training
+        assert augmented >= training
+        # A clip that another language turned out to have, too, may have been augmented by then.
+        assert augmented - training <= catalog.quarantined(store, language)
 
 
 @pytest.mark.usefixtures("first_run")
