@@ -19,38 +19,44 @@ def shut(*_: object, **__: object) -> None:
     raise RuntimeError("a DAG file reached for the database or the network while it was parsed")
 
 
-loaded_before = set(sys.modules)
-socket.socket.connect = shut  # type: ignore[method-assign,assignment]
-session.create_session = shut  # type: ignore[assignment]
+def main() -> None:
+    loaded_before = set(sys.modules)
+    socket.socket.connect = shut  # type: ignore[method-assign,assignment]
+    session.create_session = shut  # type: ignore[assignment]
 
-folder = Path(sys.argv[1])
-bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="tests", safe_mode=False)
-described = {
-    dag.dag_id: {
-        "file": Path(dag.fileloc).name,
-        "doc": dag.doc_md,
-        "tags": sorted(dag.tags),
-        "params": {
-            name: dag.params.get_param(name).schema | {"description": dag.params.get_param(name).description}
-            for name in dag.params
-        },
-        "defaults": {name: dag.params[name] for name in dag.params},
-        "schedule": getattr(dag.timetable, "expression", None),
-        "max_active_runs": dag.max_active_runs,
-        "tasks": {
-            task.task_id: {
-                "owner": task.owner,
-                "retries": task.retries,
-                "pool": task.pool,
-                "upstream": sorted(task.upstream_task_ids),
-                "doc": task.doc or task.doc_md or (task.python_callable.__doc__ or ""),
-                "trigger_rule": task.trigger_rule.value,
-            }
-            for task in dag.tasks
-        },
-        "serialized": bool(DagSerialization.to_dict(dag)),
+    folder = Path(sys.argv[1])
+    bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="tests", safe_mode=False)
+    described = {
+        dag.dag_id: {
+            "file": Path(dag.fileloc).name,
+            "doc": dag.doc_md,
+            "tags": sorted(dag.tags),
+            "params": {
+                name: dag.params.get_param(name).schema
+                | {"description": dag.params.get_param(name).description}
+                for name in dag.params
+            },
+            "defaults": {name: dag.params[name] for name in dag.params},
+            "schedule": getattr(dag.timetable, "expression", None),
+            "max_active_runs": dag.max_active_runs,
+            "tasks": {
+                task.task_id: {
+                    "owner": task.owner,
+                    "retries": task.retries,
+                    "pool": task.pool,
+                    "upstream": sorted(task.upstream_task_ids),
+                    "doc": task.doc or task.doc_md or (task.python_callable.__doc__ or ""),
+                    "trigger_rule": task.trigger_rule.value,
+                }
+                for task in dag.tasks
+            },
+            "serialized": bool(DagSerialization.to_dict(dag)),
+        }
+        for dag in bag.dags.values()
     }
-    for dag in bag.dags.values()
-}
-heavy = sorted(name for name in HEAVY if name in set(sys.modules) - loaded_before)
-print(json.dumps({"dags": described, "errors": bag.import_errors, "heavy": heavy}))
+    heavy = sorted(name for name in HEAVY if name in set(sys.modules) - loaded_before)
+    print(json.dumps({"dags": described, "errors": bag.import_errors, "heavy": heavy}))
+
+
+if __name__ == "__main__":
+    main()
