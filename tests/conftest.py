@@ -34,11 +34,12 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _only_test_settings() -> None:
-    """No variable of the developer's shell may reach a test."""
+def _only_test_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No variable of the developer's shell and no local services' settings may reach a test."""
     for name in [name for name in os.environ if name.startswith(("LANGAUDIO_", "AWS_", "AIRFLOW"))]:
         if name != "AWS_CA_BUNDLE":
             del os.environ[name]
+    os.environ["LANGAUDIO_HOME"] = str(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session")
