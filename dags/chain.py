@@ -84,6 +84,20 @@ def params(**defaults: Any) -> dict[str, Param]:
             description="Look at the newest clips only; 0 means all.",
             section="Corpus",
         ),
+        "full": Param(
+            False,
+            type="boolean",
+            title="Walk the whole list",
+            description="Otherwise a crawl ends at clips that it knows, but for one full walk a week.",
+            section="Corpus",
+        ),
+        "location": Param(
+            "",
+            type="string",
+            title="Folder or s3:// prefix",
+            description="What the source `corpus` reads; empty: LANGAUDIO_CORPUS.",
+            section="Corpus",
+        ),
         "recipe": Param(
             "default",
             type="string",
@@ -136,7 +150,7 @@ def params(**defaults: Any) -> dict[str, Param]:
 @task
 def plan(params: Any = None) -> list[str]:
     """Check the form before anything is fetched."""
-    return _run(lambda: stages.plan(params["languages"], params["source"]))
+    return _run(lambda: stages.plan(params["languages"], params["source"], params["location"]))
 
 
 @task
@@ -152,10 +166,11 @@ def plan_lacking(params: Any = None) -> list[str]:
 
 
 @task(pool="crawl", map_index_template="{{ language }}")
-def crawl(language: str, params: Any = None, run_id: Any = None) -> dict[str, Any]:
+def crawl(language: str, params: Any = None, run_id: Any = None, dag_run: Any = None) -> dict[str, Any]:
     """Fetch the new clips of a language into staging."""
     _name_map_index(language)
-    return _run(lambda: stages.crawl(language, source=params["source"], run=run_id, limit=params["limit"]))
+    options = {name: params[name] for name in ("source", "limit", "full", "location")}
+    return _run(lambda: stages.crawl(language, run=run_id, at=dag_run.start_date, **options))
 
 
 @task(pool="cpu", map_index_template="{{ language }}", outlets=[RAW])

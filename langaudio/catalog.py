@@ -3,11 +3,15 @@
 A part is written once by one run. The catalog of a language is the merge of its parts: of the rows of
 one clip, the one last seen wins and keeps the earliest ``first_seen``. A clip that has a reason in
 quarantine is left out, until a person takes the reason away.
+
+The reasons themselves are one JSON a clip; a table repeats them, so that reading them all does not take a
+request for each.
 """
 
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,10 +49,23 @@ SCHEMA = pa.schema(
         pa.field("first_seen", _UTC, nullable=False),
         pa.field("last_seen", _UTC, nullable=False),
         pa.field("gone", pa.bool_(), nullable=False),
+        pa.field("format", pa.string(), nullable=False),
     ],
-    metadata={"langaudio.catalog": "1"},
+    metadata={"langaudio.catalog": "2"},
 )
-"""The columns (fixed). Durations are seconds, bitrate is bit/s, times are UTC."""
+"""The columns. Durations are seconds, bitrate is bit/s, times are UTC."""
+
+_ADDED = {"format": "mp3"}
+"""Columns that parts of an older schema lack, and what holds for all of their rows."""
+
+_REFUSALS = pa.schema(
+    [
+        pa.field("clip_id", pa.string(), nullable=False),
+        pa.field("version", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
+"""A row repeats the JSON of a reason, and says which version of it: the object's ETag."""
 
 
 def languages(store: Store) -> list[str]:
@@ -56,16 +73,17 @@ def languages(store: Store) -> list[str]:
     return sorted(store.folders(keys.catalog()))
 
 
-def has_part(store: Store, language: str, run: str) -> bool:
-    return store.exists(keys.catalog(language, run))
-
-
 def write_part(store: Store, language: str, run: str, rows: Sequence[dict[str, Any]]) -> None:
     """Write what a run learned of a language; nothing, if it learned nothing."""
     if rows:
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA), buffer, compression="zstd")
-        store.put(keys.catalog(language, run), buffer.getvalue())
+        ordered = sorted(rows, key=lambda row: row["clip_id"])
+        store.put(keys.catalog(language, run), _parquet(pa.Table.from_pylist(ordered, schema=SCHEMA)))
+
+
+def read_part(store: Store, language: str, run: str) -> list[dict[str, Any]]:
+    """Return the rows that a run has written; none, if it has written none."""
+    key = keys.catalog(language, run)
+    return _read_part(key, store.get(key), SCHEMA.names).to_pylist() if store.exists(key) else []
 
 
 def read(store: Store, language: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -100,11 +118,55 @@ def quarantined(store: Store, language: str) -> set[str]:
     }
 
 
+def refusals(store: Store, language: str) -> list[dict[str, Any]]:
+    """Return every reason in quarantine of a language, sorted by ``clip_id``.
+
+    Only reasons that the table of ``index_refusals`` lacks are read one by one.
+    """
+    return [json.loads(row["reason"]) for row in _refusals(store, language)]
+
+
+def index_refusals(store: Store, language: str) -> None:
+    """Write the table that repeats all reasons. It may lag behind: what it lacks is read one by one."""
+    table = pa.Table.from_pylist(_refusals(store, language), schema=_REFUSALS)
+    store.put(keys.refusals(language), _parquet(table))
+
+
+def _refusals(store: Store, language: str) -> list[dict[str, str]]:
+    listed = {item.key: item for item in store.list(keys.quarantine(language))}
+    table = listed.pop(keys.refusals(language), None)
+    repeated = {}
+    if table:
+        rows = pq.read_table(io.BytesIO(store.get(table.key)), schema=_REFUSALS).to_pylist()
+        repeated = {(row["clip_id"], row["version"]): row["reason"] for row in rows}
+    prefix, suffix = keys.quarantine(language), ".json"
+    found = {
+        key: (key.removeprefix(prefix).removesuffix(suffix), item.etag)
+        for key, item in listed.items()
+        if key.endswith(suffix)
+    }
+    unread = [key for key, identity in found.items() if identity not in repeated]
+    read = {key: data.decode() for key, data in store.get_many(unread)}
+    return [
+        {"clip_id": clip_id, "version": version, "reason": read.get(key) or repeated[clip_id, version]}
+        for key, (clip_id, version) in found.items()
+    ]
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
 def _read_part(key: str, data: bytes, columns: Sequence[str]) -> pa.Table:
     try:
-        return pq.read_table(io.BytesIO(data), columns=list(columns)).cast(
-            pa.schema([SCHEMA.field(name) for name in columns])
-        )
+        file = pq.ParquetFile(io.BytesIO(data))
+        table = file.read([name for name in columns if name in file.schema_arrow.names])
+        for name in columns:
+            if name in _ADDED and name not in table.column_names:
+                table = table.append_column(name, pa.array([_ADDED[name]] * table.num_rows, pa.string()))
+        return table.select(list(columns)).cast(pa.schema([SCHEMA.field(name) for name in columns]))
     except (pa.ArrowException, KeyError, ValueError) as error:
         raise LangaudioError(
             f"{key} is no part of a catalog of schema {SCHEMA.metadata[b'langaudio.catalog'].decode()} "

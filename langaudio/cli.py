@@ -30,6 +30,7 @@ Language = Annotated[str, typer.Argument(metavar="LANG", help="BCP-47 tag of a l
 Languages = Annotated[list[str], typer.Argument(metavar="LANG…", help="BCP-47 tags, for example fr en de.")]
 Source = Annotated[str, typer.Option(help="Where the clips come from.")]
 RunId = Annotated[str, typer.Option(help="Name of the run; the same name goes on with the same run.")]
+Location = Annotated[str, typer.Option(help="Folder or s3:// prefix of the source corpus.")]
 Recipe = Annotated[str, typer.Option(help="Name of an augmentation recipe, or path of one (TOML).")]
 Seed = Annotated[int, typer.Option(help="Seed of all random draws.")]
 
@@ -51,12 +52,33 @@ def crawl(
     source: Source = "audio_lingua",
     run_id: RunId = "",
     limit: Annotated[int, typer.Option(help="Look at the newest clips only; 0: all.")] = 0,
+    full: Annotated[bool, typer.Option("--full", help="Walk the whole list, to find what is gone.")] = False,
+    location: Location = "",
 ) -> None:
     """Fetch a language's new clips from a source into staging."""
     from langaudio import stages
 
-    run_id = run_id or f"manual-{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    _tell(stages.crawl(language, source=source, run=run_id, limit=limit) | {"run_id": run_id})
+    run_id = run_id or _new_run()
+    report = stages.crawl(language, source=source, run=run_id, limit=limit, full=full, location=location)
+    _tell(report | {"run_id": run_id})
+
+
+@app.command("import")
+def import_corpus(
+    location: Annotated[str, typer.Argument(metavar="FOLDER", help="A folder of recordings, or s3://….")],
+    languages: Annotated[
+        list[str] | None, typer.Argument(metavar="LANG…", help="Languages of it; all if none are named.")
+    ] = None,
+    run_id: RunId = "",
+) -> None:
+    """Take recordings of your own into the corpus: crawl and upload, for each of their languages."""
+    from langaudio import stages
+
+    run_id = run_id or _new_run()
+    for language in stages.plan(languages or [], "corpus", location):
+        found = stages.crawl(language, source="corpus", run=run_id, location=location)
+        report = stages.upload(language, source="corpus", run=run_id)
+        _tell({"language": language, "seen": found["seen"], **report})
 
 
 @app.command()
@@ -203,12 +225,16 @@ def demo(
     corpus: Annotated[
         Path | None, typer.Option(help="Serve the recordings of this folder (with manifest.csv) instead.")
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training speech.")] = 12,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training speech.")] = 16,
 ) -> None:
     """Start everything and run the whole job in Airflow, from a demo site to identified clips."""
     from langaudio.demo.run import run
 
     run(corpus, epochs)
+
+
+def _new_run() -> str:
+    return f"manual-{datetime.now(UTC):%Y%m%dT%H%M%S}"
 
 
 def _tell(report: dict[str, Any]) -> None:

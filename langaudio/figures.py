@@ -215,8 +215,8 @@ def _transforms_on(data: bytes) -> bytes:
 
 def _a_clip(store: Store) -> bytes:
     for language in catalog.languages(store):
-        for clip_id in catalog.read(store, language, ["clip_id"])["clip_id"].to_pylist():
-            return store.get(keys.raw(language, clip_id))
+        for row in catalog.read(store, language, ["clip_id", "format"]).to_pylist():
+            return store.get(keys.raw(language, row["clip_id"], row["format"]))
     raise LangaudioError("There is no clip to show the transforms on: give one by --clip.")
 
 

@@ -37,6 +37,30 @@ class Settings(BaseSettings):
         1.0, ge=0, description="Seconds between two requests to a host (loopback: no delay)."
     )
     demo_url: str = Field("http://127.0.0.1:8000", description="Where the demo site is served.")
+    source_roots: dict[str, list[str]] = Field(
+        {}, description="JSON: a source's name → root URLs that replace its own, for example after a move."
+    )
+    sources: list[str] = Field(
+        [], description="JSON: dotted paths of sources of your own (docs/adding-a-source.md)."
+    )
+    consent: dict[str, str] = Field(
+        {}, description="JSON: a source's name → reference of its owner's written consent to AI training."
+    )
+    corpus: str = Field("", description="Folder or s3:// prefix that the source `corpus` reads.")
+    full_walk_days: float = Field(
+        7.0, ge=0, description="Days after which a crawl walks a source's whole list again."
+    )
+    max_missing_share: float = Field(
+        0.05, ge=0, le=1, description="Share of the announced clips that a full walk may not find."
+    )
+    max_gone_share: float = Field(
+        0.5, ge=0, le=1, description="Share of the known clips that a full walk may find gone."
+    )
+    max_wait_s: float = Field(
+        600.0, ge=0, description="Seconds that a site may ask a crawl to wait (Retry-After, Crawl-delay)."
+    )
+    max_clip_mib: float = Field(50.0, gt=0, description="Size (MiB) at which a download is given up.")
+    max_download_s: float = Field(120.0, gt=0, description="Seconds after which a download is given up.")
 
     min_clip_s: float = Field(1.0, gt=0, description="Shorter clips are quarantined.")
     max_clip_s: float = Field(900.0, gt=0, description="Longer clips are quarantined.")

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from langaudio import languages
 from langaudio.errors import LangaudioError
+from langaudio.settings import settings
 
 # DAG files import this module to be parsed, again and again: what is heavy is imported where it is used.
 if TYPE_CHECKING:
@@ -23,22 +23,36 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def plan(wanted: Sequence[str], source: str) -> list[str]:
+def plan(wanted: Sequence[str], source: str, location: str = "") -> list[str]:
     """Check which languages are to be worked on, before anything is; return each once, in order.
+
+    Args:
+        wanted: their tags. None mean all that a corpus of one's own has.
+        source: where they come from.
+        location: the corpus of one's own; LANGAUDIO_CORPUS if empty.
 
     Raises:
         LangaudioError: none are wanted, or one is unknown or not to be had at the source.
     """
     from langaudio.crawl.sources import source_named
 
-    source_named(source)
-    if not wanted:
-        raise LangaudioError(
-            f"No language was chosen; {source} has {', '.join(languages.offered_by(source))}."
-        )
+    where = source_named(source)
     for code in wanted:
-        languages.section(code, source)
+        where.section(code)
+    if source == "corpus":
+        offered = _corpus_of_ones_own(location)
+        if lacking := [code for code in wanted if code not in offered]:
+            raise LangaudioError(f"The corpus has no {lacking[0]!r}; it has {', '.join(offered)}.")
+        wanted = wanted or offered
+    if not wanted:
+        raise LangaudioError(f"No language was chosen; {source} has {', '.join(where.languages())}.")
     return list(dict.fromkeys(wanted))
+
+
+def _corpus_of_ones_own(location: str) -> list[str]:
+    from langaudio.crawl.corpus import Corpus
+
+    return Corpus(location or settings().corpus).languages()
 
 
 def plan_known(wanted: Sequence[str], source: str) -> list[str]:
@@ -47,7 +61,10 @@ def plan_known(wanted: Sequence[str], source: str) -> list[str]:
     Raises:
         LangaudioError: the corpus has no language of this source, or a wanted one is unknown.
     """
-    known = [code for code in _corpus_languages() if code in languages.offered_by(source)]
+    from langaudio.crawl.sources import source_named
+
+    offered = source_named(source).languages()
+    known = [code for code in _corpus_languages() if code in offered]
     if not wanted and not known:
         raise LangaudioError(
             f"The corpus has no language that {source} offers: bring one in with the DAG "
@@ -72,10 +89,11 @@ def plan_lacking(wanted: Sequence[str], source: str) -> list[str]:
     return lacking
 
 
-def crawl(language: str, *, source: str, run: str, limit: int = 0) -> dict[str, Any]:
+def crawl(language: str, *, source: str, run: str, **options: Any) -> dict[str, Any]:
+    """Crawl a language; ``options`` are those of ``langaudio.crawl.stage.crawl``."""
     from langaudio.crawl.stage import crawl
 
-    return _reported(crawl, language, source=source, run=run, limit=limit)
+    return _reported(crawl, language, source=source, run=run, **options)
 
 
 def upload(language: str, *, source: str, run: str) -> dict[str, Any]:

@@ -128,9 +128,19 @@ def small_site(small_site_folder: Path) -> Starlette:
 @pytest.fixture(scope="session")
 def spoken(small_site_folder: Path) -> bytes:
     """An MP3 of a few seconds of synthetic speech."""
-    entries = contents.read(small_site_folder)
-    name = next(entry.mp3 for entry in entries if entry.mp3 and entry.defect is None)
-    return (small_site_folder / contents.MP3_FOLDER / name).read_bytes()
+    return _good_clips(small_site_folder)[0]
+
+
+@pytest.fixture(scope="session")
+def also_spoken(small_site_folder: Path) -> bytes:
+    """Another one."""
+    return _good_clips(small_site_folder)[1]
+
+
+def _good_clips(folder: Path) -> list[bytes]:
+    entries = contents.read(folder)
+    names = [entry.mp3 for entry in entries if entry.mp3 and entry.defect is None]
+    return [(folder / contents.MP3_FOLDER / name).read_bytes() for name in names[:2]]
 
 
 @contextmanager

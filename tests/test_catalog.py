@@ -21,7 +21,7 @@ def row(clip_id: str, day: int = 1, **fields: Any) -> dict[str, Any]:
         "page_url": None, "title": None, "speaker_id": None, "speaker_sex": None, "speaker_age": None,
         "cefr_level": None, "licence": None, "permission": None, "duration_s": 5.0, "sample_rate": 44100,
         "channels": 2, "bitrate": 128000, "speech_s": 4.0, "sha256": clip_id * 4, "bytes": 1000,
-        "split": "train", "first_seen": seen, "last_seen": seen, "gone": False,
+        "split": "train", "first_seen": seen, "last_seen": seen, "gone": False, "format": "mp3",
     } | fields  # fmt: skip
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from langaudio import figures
+from langaudio import audio, figures
 from langaudio.augment.registry import TRANSFORMS
+from langaudio.errors import LangaudioError
+from langaudio.settings import Settings
 from langaudio.store import Store
 from tests.train import spoken
 
@@ -25,6 +29,10 @@ def pixels(png: bytes) -> np.ndarray:
 
 def share_of(colour: tuple[int, int, int], png: bytes) -> float:
     return float((np.abs(pixels(png) - colour).max(axis=2) < 8).mean())
+
+
+def names(files: Iterable[Path]) -> list[str]:
+    return [file.name for file in files]
 
 
 def test_bars_are_as_long_as_there_is_speech() -> None:
@@ -79,6 +87,24 @@ def test_speech_is_summed_by_language_and_side(store: Store) -> None:
         for side in ("train", "dev", "test"):
             wanted = [row["speech_s"] for row in rows if (row["language"], row["split"]) == (language, side)]
             assert summed[language][side] == pytest.approx(sum(wanted))
+
+
+def test_all_that_there_is_to_draw_is_drawn(store: Store, configured: Settings, tmp_path: Path) -> None:
+    spoken.prepare_mlflow(configured)
+    clip = tmp_path / "clip.flac"
+    clip.write_bytes(audio.to_flac(spoken.said("fr", 0), audio.SAMPLE_RATE))
+    assert names(figures.draw_all(store, tmp_path / "new", clip)) == ["transforms.png"]
+    spoken.publish(store, spoken.corpus(["de", "fr"]))
+    drawn = list(figures.draw_all(store, tmp_path / "new"))
+    assert names(drawn) == ["transforms.png", "corpus.png"]
+    assert all(pixels(file.read_bytes()).std() > 1 for file in drawn)
+
+
+def test_without_a_clip_and_a_corpus_there_is_a_sentence(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(LangaudioError, match="give one by --clip"):
+        list(figures.draw_all(store, tmp_path))
+    with pytest.raises(LangaudioError, match="cannot be read"):
+        list(figures.draw_all(store, tmp_path, tmp_path / "absent.mp3"))
 
 
 def test_no_global_state_of_pyplot_is_touched() -> None:

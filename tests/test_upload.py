@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,13 +13,14 @@ import pytest
 import soundfile
 
 from langaudio import catalog
-from langaudio.crawl.staging import StagedClip, Staging, audio_name
+from langaudio.crawl.staging import Sighting, StagedClip, Staging, audio_name
 from langaudio.errors import LangaudioError
 from langaudio.speakers import split_of
 from langaudio.store import Store, keys
-from langaudio.upload import Reason, upload
+from langaudio.upload import Reason, UploadReport, upload
 
 RATE = 22_050
+LATER = datetime(2026, 11, 8, tzinfo=UTC)
 
 
 def mp3(samples: np.ndarray, rate: int = RATE) -> bytes:
@@ -27,7 +29,14 @@ def mp3(samples: np.ndarray, rate: int = RATE) -> bytes:
     return buffer.getvalue()
 
 
-def stage(store: Store, run: str, clips: dict[str, bytes], language: str = "fr", **fields: Any) -> None:
+def stage(
+    store: Store,
+    run: str,
+    clips: dict[str, bytes],
+    language: str = "fr",
+    sightings: Sequence[Sighting] = (),
+    **fields: Any,
+) -> None:
     staging = Staging(store, "demo", run, language)
     items = []
     for name, data in clips.items():
@@ -40,7 +49,7 @@ def stage(store: Store, run: str, clips: dict[str, bytes], language: str = "fr",
             "seen": datetime(2026, 11, 1, tzinfo=UTC), "audio": audio_name(url),
         } | fields  # fmt: skip
         items.append(StagedClip(**described))
-    staging.close(items, {})
+    staging.close(items, sightings, {})
 
 
 def reasons(store: Store, language: str = "fr") -> dict[str, str]:
@@ -54,7 +63,7 @@ def test_a_good_clip_is_published_byte_for_byte_with_its_row(store: Store, spoke
     stage(store, "one", {"good": spoken})
     assert upload(store, "fr", source="demo", run="one").published == 1
     (row,) = catalog.read(store, "fr").to_pylist()
-    assert store.get(keys.raw("fr", row["clip_id"])) == spoken
+    assert store.get(keys.raw("fr", row["clip_id"], "mp3")) == spoken
     assert row["sha256"].startswith(row["clip_id"])
     decoded = soundfile.info(io.BytesIO(spoken))
     assert row["duration_s"] == pytest.approx(decoded.duration)
@@ -115,12 +124,127 @@ def test_a_second_run_changes_nothing(store: Store, spoken: bytes) -> None:
     assert {item.key: store.get(item.key) for item in store.list("")} == before
 
 
-def test_the_same_bytes_twice_are_one_clip(store: Store, spoken: bytes) -> None:
+def test_the_same_bytes_twice_are_one_clip_and_a_known_duplicate(store: Store, spoken: bytes) -> None:
     stage(store, "one", {"a": spoken, "b": spoken})
     stage(store, "two", {"c": spoken})
     assert upload(store, "fr", source="demo", run="one").published == 1
     assert upload(store, "fr", source="demo", run="two").published == 0
-    assert catalog.read(store, "fr").num_rows == 1
+    assert catalog.read(store, "fr", ["title"])["title"].to_pylist() == ["a"]
+    # Its entry is on record, so that a crawl does not fetch it every night.
+    assert reasons(store) == {"b": Reason.DUPLICATE, "c": Reason.DUPLICATE}
+
+
+def test_what_a_source_says_anew_changes_the_row_and_nothing_else(store: Store, spoken: bytes) -> None:
+    stage(store, "one", {"good": spoken})
+    upload(store, "fr", source="demo", run="one")
+    (before,) = catalog.read(store, "fr").to_pylist()
+    stage(store, "two", {}, sightings=[Sighting(before["clip_id"], LATER, changes={"title": "better"})])
+    assert upload(store, "fr", source="demo", run="two").changed == 1
+    assert catalog.read(store, "fr").to_pylist() == [before | {"title": "better", "last_seen": LATER}]
+
+
+def test_a_clip_that_is_gone_is_marked_and_stays(store: Store, spoken: bytes) -> None:
+    stage(store, "one", {"good": spoken, "text": b"no audio"})
+    upload(store, "fr", source="demo", run="one")
+    (row,) = catalog.read(store, "fr").to_pylist()
+    (refused,) = catalog.quarantined(store, "fr")
+    gone = [Sighting(clip_id, LATER, gone=True) for clip_id in (row["clip_id"], refused)]
+    stage(store, "two", {}, sightings=gone)
+    assert upload(store, "fr", source="demo", run="two").gone == 2
+    (after,) = catalog.read(store, "fr").to_pylist()
+    assert after["gone"]
+    assert store.get(keys.raw("fr", row["clip_id"], "mp3")) == spoken
+    assert [reason["gone"] for reason in catalog.refusals(store, "fr")] == [True]
+
+
+def test_another_file_on_a_page_leaves_the_old_one_gone(
+    store: Store, spoken: bytes, also_spoken: bytes
+) -> None:
+    stage(store, "one", {"page": spoken})
+    upload(store, "fr", source="demo", run="one")
+    (old,) = catalog.read(store, "fr", ["clip_id"])["clip_id"].to_pylist()
+    stage(store, "two", {"page": also_spoken}, source_url="http://site.example/new.mp3", replaces=old)
+    assert upload(store, "fr", source="demo", run="two").published == 1
+    gone = {row["clip_id"]: row["gone"] for row in catalog.read(store, "fr").to_pylist()}
+    assert gone.pop(old) is True
+    assert list(gone.values()) == [False]
+
+
+def test_a_file_that_only_moved_keeps_its_row(store: Store, spoken: bytes) -> None:
+    stage(store, "one", {"page": spoken})
+    upload(store, "fr", source="demo", run="one")
+    (old,) = catalog.read(store, "fr").to_pylist()
+    moved = "http://site.example/moved.mp3"
+    stage(store, "two", {"page": spoken}, source_url=moved, replaces=old["clip_id"])
+    assert upload(store, "fr", source="demo", run="two").published == 0
+    assert catalog.read(store, "fr").to_pylist() == [old | {"source_url": moved}]
+
+
+def test_a_clip_whose_page_moved_keeps_its_row(store: Store, spoken: bytes) -> None:
+    stage(store, "one", {"page": spoken})
+    upload(store, "fr", source="demo", run="one")
+    (old,) = catalog.read(store, "fr").to_pylist()
+    stage(store, "two", {"other-page": spoken}, sightings=[Sighting(old["clip_id"], LATER, gone=True)])
+    upload(store, "fr", source="demo", run="two")
+    (row,) = catalog.read(store, "fr").to_pylist()
+    assert row["page_url"].endswith("/other-page")
+    assert not row["gone"]
+    assert reasons(store) == {}
+
+
+def test_a_file_that_comes_at_last_takes_its_reason_away(store: Store, spoken: bytes) -> None:
+    stage(store, "one", {"late": b""}, audio=None, problem="download_failed", problem_detail="404")
+    upload(store, "fr", source="demo", run="one")
+    stage(store, "two", {"late": spoken})
+    assert upload(store, "fr", source="demo", run="two").published == 1
+    assert reasons(store) == {}
+
+
+def test_a_clip_that_moved_to_another_language_is_no_longer_in_the_first(store: Store, spoken: bytes) -> None:
+    stage(store, "one", {"moving": spoken}, "fr")
+    upload(store, "fr", source="demo", run="one")
+    (row,) = catalog.read(store, "fr").to_pylist()
+    stage(store, "two", {}, "fr", [Sighting(row["clip_id"], LATER, gone=True)])
+    upload(store, "fr", source="demo", run="two")
+    stage(store, "two", {"moving": spoken}, "en")
+    assert upload(store, "en", source="demo", run="two").published == 1
+    assert catalog.read(store, "fr").num_rows == 0
+    assert list(reasons(store).values()) == [Reason.RELABELLED]
+    assert catalog.read(store, "en").num_rows == 1
+
+
+def test_a_second_upload_after_the_rows_still_finds_what_is_contested(store: Store, spoken: bytes) -> None:
+    for language in ("fr", "en"):
+        stage(store, "one", {"shared": spoken}, language)
+    upload(store, "fr", source="demo", run="one")
+    upload(store, "en", source="demo", run="one")
+    # As if it had been killed after its rows were written and before anything was withdrawn.
+    for language in ("fr", "en"):
+        for clip_id in catalog.quarantined(store, language):
+            store.delete(keys.quarantine(language, clip_id, "json"))
+    store.delete("staging/demo/one/en/_UPLOADED")
+    upload(store, "en", source="demo", run="one")
+    assert [list(reasons(store, language).values()) for language in ("fr", "en")] == [
+        [Reason.TWO_LANGUAGES]
+    ] * 2
+
+
+def test_a_file_is_kept_under_the_extension_of_what_it_is(store: Store, spoken: bytes) -> None:
+    samples, rate = soundfile.read(io.BytesIO(spoken))
+    flac = io.BytesIO()
+    soundfile.write(flac, samples, rate, format="FLAC")
+    stage(store, "one", {"named-mp3": flac.getvalue()})
+    upload(store, "fr", source="demo", run="one")
+    (row,) = catalog.read(store, "fr", ["clip_id", "format"]).to_pylist()
+    assert row["format"] == "flac"
+    assert store.get(keys.raw("fr", row["clip_id"], "flac")) == flac.getvalue()
+
+
+def test_nothing_new_writes_nothing(store: Store) -> None:
+    stage(store, "one", {})
+    before = {item.key for item in store.list("")}
+    assert upload(store, "fr", source="demo", run="one") == UploadReport(0, 0, 0, 0, {})
+    assert {item.key for item in store.list("")} == before
 
 
 def test_one_file_under_two_languages_is_quarantined_from_both(store: Store, spoken: bytes) -> None:
@@ -132,7 +256,7 @@ def test_one_file_under_two_languages_is_quarantined_from_both(store: Store, spo
         assert list(reasons(store, language).values()) == [Reason.TWO_LANGUAGES]
         assert catalog.read(store, language).num_rows == 0
         (clip_id,) = catalog.quarantined(store, language)
-        assert store.get(keys.raw(language, clip_id)) == spoken
+        assert store.get(keys.raw(language, clip_id, "mp3")) == spoken
 
 
 def test_what_a_person_releases_stays_released(store: Store, spoken: bytes) -> None:

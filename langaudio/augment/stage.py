@@ -88,8 +88,8 @@ def augment(
     folder = f"{keys.run_id(run)[:150]}-{_digest(missing)}"
     writer = _ShardWriter(store, recipe_id, language, folder, shard_mib * 2**20)
     failed: dict[str, str] = {}
-    files = store.get_many(keys.raw(language, clip_id) for clip_id in missing)
     by_id = {row["clip_id"]: row for row in training}
+    files = store.get_many(keys.raw(language, clip_id, by_id[clip_id]["format"]) for clip_id in missing)
     for number, (clip_id, (_, data)) in enumerate(zip(missing, files, strict=True), 1):
         try:
             for sample, flac in _samples(data, by_id[clip_id], missing[clip_id], loaded, seed):
@@ -156,7 +156,7 @@ def read_index(store: Store, recipe_id: str, language: str) -> pa.Table:
 
 def _training_clips(store: Store, language: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = catalog.read(
-        store, language, ["clip_id", "speaker_id", "speech_s", "split"]
+        store, language, ["clip_id", "format", "speaker_id", "speech_s", "split"]
     ).to_pylist()
     training = [row for row in rows if row["split"] == "train"]
     if not training:

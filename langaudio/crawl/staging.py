@@ -1,4 +1,4 @@
-"""What a crawl leaves in the bucket: audio files, ``items.jsonl``, ``stats.json``, then ``_SUCCESS``.
+"""What a crawl leaves in the bucket: audio files, what it learned of clips, its counts, then ``_SUCCESS``.
 
 An audio file is named by the hash of its address: names from the web never become keys, and a crawl that
 is run again finds what it has already fetched.
@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -25,9 +25,10 @@ class StagedClip:
 
     Attributes:
         audio: name of the staged file, or None if there is none to be had.
-        problem: why there is none: ``no_audio`` or ``download_failed``.
+        problem: why there is none: ``no_audio``, ``download_failed`` or ``off_site``.
         problem_detail: the same for people.
-        seen: when it was crawled, UTC.
+        seen: time of the run, UTC: the same for all clips of a run.
+        replaces: id of the clip whose file this page had before.
     """
 
     language: str
@@ -45,6 +46,24 @@ class StagedClip:
     audio: str | None = None
     problem: str | None = None
     problem_detail: str | None = None
+    replaces: str | None = None
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What a crawl learned of a clip, or of a refused entry, that the corpus knows.
+
+    Attributes:
+        clip_id: its id in the catalog or in quarantine.
+        seen: time of the run, UTC.
+        gone: the source no longer lists it.
+        changes: columns of the catalog, and what the source says now.
+    """
+
+    clip_id: str
+    seen: datetime
+    gone: bool = False
+    changes: dict[str, str] = field(default_factory=dict)
 
 
 def audio_name(source_url: str) -> str:
@@ -73,10 +92,19 @@ class Staging:
     def audio_key(self, name: str) -> str:
         return keys.staged_audio(self.source, self.run, self.language, name)
 
-    def close(self, clips: Sequence[StagedClip], stats: dict[str, Any]) -> None:
+    def keep_page(self, name: str, page: bytes) -> str:
+        """Keep a page that could not be read, for people to look at; return its key."""
+        key = keys.staged_page(self.source, self.run, self.language, name)
+        self._store.put(key, page)
+        return key
+
+    def close(
+        self, clips: Sequence[StagedClip], sightings: Sequence[Sighting], stats: dict[str, Any]
+    ) -> None:
         """Write the items and the counts, and declare the crawl complete."""
-        lines = [json.dumps(dataclasses.asdict(clip), default=datetime.isoformat) for clip in clips]
-        self._store.put(self._key("items.jsonl"), "".join(line + "\n" for line in lines).encode())
+        self._store.put(self._key("items.jsonl"), _json_lines(clips))
+        if sightings:
+            self._store.put(self._key("sightings.jsonl"), _json_lines(sightings))
         self._store.put(self._key("stats.json"), json.dumps(stats, indent=1).encode())
         self._store.put(self._key("_SUCCESS"), b"")
 
@@ -91,9 +119,14 @@ class Staging:
                 f"Run {self.run!r} has no complete crawl of {self.language!r} from {self.source}: "
                 f"run `langaudio crawl {self.language} --source {self.source} --run-id {self.run}` first."
             )
-        lines = self._store.get(self._key("items.jsonl")).decode().splitlines()
-        items = [json.loads(line) for line in lines]
-        return [StagedClip(**item | {"seen": datetime.fromisoformat(item["seen"])}) for item in items]
+        return [StagedClip(**item) for item in self._read_lines("items.jsonl")]
+
+    def sightings(self) -> list[Sighting]:
+        """Return what a complete crawl learned of clips that were known."""
+        try:
+            return [Sighting(**item) for item in self._read_lines("sightings.jsonl")]
+        except MissingObject:
+            return []
 
     def stats(self) -> dict[str, Any]:
         try:
@@ -101,6 +134,19 @@ class Staging:
         except MissingObject:
             raise RuntimeError(f"the crawl ended well but left no {self._key('stats.json')}") from None
         return stats
+
+    def uploaded(self) -> bool:
+        return self._store.exists(self._key("_UPLOADED"))
+
+    def close_upload(self) -> None:
+        """Declare that all of this run is published or in quarantine."""
+        self._store.put(self._key("_UPLOADED"), b"")
+
+    def _read_lines(self, name: str) -> list[dict[str, Any]]:
+        # Not splitlines: titles hold every separator that Unicode knows.
+        lines = self._store.get(self._key(name)).decode().split("\n")
+        items = [json.loads(line) for line in lines if line]
+        return [item | {"seen": datetime.fromisoformat(item["seen"])} for item in items]
 
     def _key(self, name: str = "") -> str:
         return keys.staging(self.source, self.run, self.language, name)
@@ -124,3 +170,8 @@ def newest_run(store: Store, source: str, language: str) -> str:
             f"run `langaudio crawl {language} --source {source}` first."
         )
     return max(done)[1]
+
+
+def _json_lines(items: Sequence[StagedClip] | Sequence[Sighting]) -> bytes:
+    lines = [json.dumps(dataclasses.asdict(item), default=datetime.isoformat) for item in items]
+    return "".join(line + "\n" for line in lines).encode()

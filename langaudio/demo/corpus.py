@@ -162,7 +162,7 @@ def _encode(mp3s: Path, corpus: Path, clip: _Clip) -> Entry:
     return Entry(
         article=clip.article,
         language=row["language"],
-        section=section(row["language"], "demo"),
+        section=int(section(row["language"], "demo")),
         title=f"{get(row['language']).name}, recording {clip.number}",
         summary=f"From {row['source']}.",
         auteur=clip.auteur,

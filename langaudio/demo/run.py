@@ -193,7 +193,7 @@ def _identify_unheard(store: Store, languages: list[str]) -> list[tuple[str, Ide
         clips = catalog.read(store, language, ["clip_id", "split"])
         clip_id = clips.filter(pc.field("split") == "test")["clip_id"][0].as_py()
         file = folder / f"{language}-{clip_id}.mp3"
-        file.write_bytes(store.get(keys.raw(language, clip_id)))
+        file.write_bytes(store.get(keys.raw(language, clip_id, "mp3")))
         answers.append((file.name, identify(file, champion)))
     return answers
 

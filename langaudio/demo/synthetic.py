@@ -256,7 +256,7 @@ def _entry(take: _Take, duration_s: float, size: int) -> Entry:
     return Entry(
         article=take.article,
         language=take.speaker.language,
-        section=section(take.speaker.language, "demo"),
+        section=int(section(take.speaker.language, "demo")),
         title=take.topic.title,
         summary=take.sentences[0],
         auteur=take.speaker.auteur,
@@ -283,4 +283,4 @@ def _second_listings(entries: list[Entry], languages: Sequence[str]) -> Iterator
     for entry in entries:
         if entry.defect == "two_languages":
             other = languages[(languages.index(entry.language) + 1) % len(languages)]
-            yield replace(entry, article=newest + 1, language=other, section=section(other, "demo"))
+            yield replace(entry, article=newest + 1, language=other, section=int(section(other, "demo")))

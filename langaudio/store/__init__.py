@@ -23,7 +23,7 @@ from langaudio.errors import LangaudioError, Unavailable
 from langaudio.settings import settings
 from langaudio.store import keys
 
-__all__ = ["MissingObject", "ObjectInfo", "Store", "default_store", "keys"]
+__all__ = ["MissingObject", "ObjectInfo", "Store", "default_store", "keys", "store_of_bucket"]
 
 _CONNECTIONS = 16
 
@@ -34,11 +34,12 @@ class MissingObject(LangaudioError):
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What a listing says of an object. ``modified`` is in UTC."""
+    """What a listing says of an object. ``modified`` is in UTC; ``etag`` is another for other content."""
 
     key: str
     size: int
     modified: datetime
+    etag: str
 
 
 class Store:
@@ -57,14 +58,19 @@ class Store:
         with self._explained(key):
             self._client.put_object(Bucket=self.bucket, Key=key, Body=data)
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, max_bytes: int | None = None) -> bytes:
         """Return an object's bytes.
 
         Raises:
             MissingObject: there is none.
+            LangaudioError: it is larger than ``max_bytes``.
         """
         with self._explained(key):
-            body: bytes = self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            answer = self._client.get_object(Bucket=self.bucket, Key=key)
+            if max_bytes is not None and answer["ContentLength"] > max_bytes:
+                answer["Body"].close()
+                raise LangaudioError(f"{key!r} is larger than {max_bytes} bytes.")
+            body: bytes = answer["Body"].read()
             return body
 
     def get_many(self, wanted: Iterable[str]) -> Iterator[tuple[str, bytes]]:
@@ -105,7 +111,7 @@ class Store:
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
             for page in pages:
                 for item in page.get("Contents", ()):
-                    yield ObjectInfo(item["Key"], item["Size"], item["LastModified"])
+                    yield ObjectInfo(item["Key"], item["Size"], item["LastModified"], item.get("ETag", ""))
 
     def copy(self, source: str, target: str) -> None:
         with self._explained(source):
@@ -160,7 +166,12 @@ class Store:
 @lru_cache(maxsize=1)
 def default_store() -> Store:
     """Return the store that the settings name: one client a process."""
-    return Store(_client(), settings().bucket)
+    return store_of_bucket(settings().bucket)
+
+
+def store_of_bucket(bucket: str) -> Store:
+    """Return the store of another bucket of the same S3."""
+    return Store(_client(), bucket)
 
 
 def _client() -> Any:

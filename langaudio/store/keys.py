@@ -37,14 +37,26 @@ def staged_audio(source: str, run: str, language: str, name: str) -> str:
     return staging(source, run, language) + f"audio/{_checked('name', name)}"
 
 
-def raw(language: str, clip_id: str) -> str:
-    return f"raw/{_checked('language', language)}/{_checked('clip id', clip_id)}.mp3"
+def staged_page(source: str, run: str, language: str, name: str) -> str:
+    """Return the key of a page that could not be read, kept for people to look at."""
+    return staging(source, run, language) + f"pages/{_checked('name', name)}.html"
+
+
+def raw(language: str, clip_id: str, extension: str) -> str:
+    """Return the key of a published clip; its extension is its format (``mp3``, ``flac``)."""
+    name = f"{_checked('clip id', clip_id)}.{_checked('extension', extension)}"
+    return f"raw/{_checked('language', language)}/{name}"
 
 
 def quarantine(language: str, clip_id: str = "", extension: str = "") -> str:
     """Return the key of a refused clip (``mp3``) or of the reason (``json``), or the language's prefix."""
     prefix = f"quarantine/{_checked('language', language)}/"
     return prefix + (f"{_checked('clip id', clip_id)}.{_checked('extension', extension)}" if clip_id else "")
+
+
+def refusals(language: str) -> str:
+    """Return the key of the table that repeats all reasons of a language."""
+    return quarantine(language, "index", "parquet")
 
 
 def catalog(language: str = "", part: str = "") -> str:

@@ -123,7 +123,7 @@ def held_out_speech(store: Store, clips: Sequence[Clip]) -> Iterator[tuple[Clip,
     Raises:
         LangaudioError: a recording is not in the bucket, or does not decode.
     """
-    recordings = store.get_many(keys.raw(clip.language, clip.clip_id) for clip in clips)
+    recordings = store.get_many(keys.raw(clip.language, clip.clip_id, clip.format) for clip in clips)
     for clip, (_, data) in zip(clips, recordings, strict=True):
         yield clip, clip_speech(data)
 

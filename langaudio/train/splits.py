@@ -19,6 +19,7 @@ from langaudio.speakers import Split
 from langaudio.store import Store
 
 _SIDES: tuple[Split, ...] = ("train", "dev", "test")
+_COLUMNS = ("clip_id", "speaker_id", "split", "format")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Clip:
     language: str
     speaker_id: str | None
     split: Split
+    format: str = "mp3"
 
 
 def read(store: Store, languages: Sequence[str]) -> list[Clip]:
@@ -39,7 +41,7 @@ def read(store: Store, languages: Sequence[str]) -> list[Clip]:
     return [
         Clip(language=language, **row)
         for language in sorted(set(languages))
-        for row in catalog.read(store, language, ["clip_id", "speaker_id", "split"]).to_pylist()
+        for row in catalog.read(store, language, _COLUMNS).to_pylist()
     ]
 
 

@@ -23,7 +23,7 @@ RECIPE = "default"
 def publish(store: Store, clips: dict[str, bytes], split: str = "train", part: str = "one") -> None:
     rows = []
     for clip_id, data in clips.items():
-        store.put(keys.raw("fr", clip_id), data)
+        store.put(keys.raw("fr", clip_id, "mp3"), data)
         rows.append(row(clip_id, split=split, speech_s=5.0, first_seen=datetime(2026, 11, 1, tzinfo=UTC)))
     catalog.write_part(store, "fr", part, rows)
 

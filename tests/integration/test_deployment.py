@@ -68,7 +68,7 @@ def test_the_bucket_holds_the_corpus(home: Path) -> None:
         assert {row["split"] for row in rows} == {"train", "dev", "test"}
         assert all(row["licence"] for row in rows)
         assert {item.key for item in store.list(f"raw/{language}/")} >= {
-            keys.raw(language, row["clip_id"]) for row in rows
+            keys.raw(language, row["clip_id"], "mp3") for row in rows
         }
 
 
@@ -90,13 +90,14 @@ def test_the_champion_identifies_unheard_speakers(home: Path) -> None:
     store = default_store()
     right = total = 0
     for language in LANGUAGES:
-        for row in catalog.read(store, language, ["clip_id", "split"]).to_pylist():
-            if row["split"] == "test":
-                answer = identify(store.get(keys.raw(language, row["clip_id"])))
+        for row in catalog.read(store, language, ["clip_id", "format", "split"]).to_pylist():
+            if row["split"] != "train":
+                answer = identify(store.get(keys.raw(language, row["clip_id"], row["format"])))
                 right += answer.language == language
                 total += 1
-    assert total >= 9
-    assert right / total > 2 / 3  # chance is a third; six epochs on three speakers do not reach one
+    assert total >= 18
+    # Chance is a third, and gives this once in 70 runs; six epochs on three speakers do not reach one.
+    assert right / total > 0.56
 
 
 @pytest.mark.usefixtures("first_run")

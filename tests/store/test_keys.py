@@ -13,7 +13,7 @@ from langaudio.store import keys
 def test_keys_are_those_of_the_contract() -> None:
     assert keys.staging("demo", "run", "fr", "items.jsonl") == "staging/demo/run/fr/items.jsonl"
     assert keys.staged_audio("demo", "run", "fr", "ab") == "staging/demo/run/fr/audio/ab"
-    assert keys.raw("fr", "0a") == "raw/fr/0a.mp3"
+    assert keys.raw("fr", "0a", "mp3") == "raw/fr/0a.mp3"
     assert keys.quarantine("fr", "0a", "json") == "quarantine/fr/0a.json"
     assert keys.catalog("fr", "run") == "catalog/fr/run.parquet"
     assert keys.augmented("r1", "fr", "run", "index.parquet") == "augmented/r1/fr/run/index.parquet"
@@ -22,8 +22,8 @@ def test_keys_are_those_of_the_contract() -> None:
 @given(st.text(max_size=300))
 def test_no_name_makes_a_key_outside_its_prefix(name: str) -> None:
     for make, prefix in (
-        (lambda: keys.raw("fr", name), "raw/fr/"),
-        (lambda: keys.raw(name, "0a"), "raw/"),
+        (lambda: keys.raw("fr", name, "mp3"), "raw/fr/"),
+        (lambda: keys.raw(name, "0a", "mp3"), "raw/"),
         (lambda: keys.staged_audio("demo", name, "fr", name), "staging/demo/"),
         (lambda: keys.catalog("fr", name), "catalog/fr/"),
         (lambda: keys.augmented(name, "fr", name, name), "augmented/"),
@@ -49,4 +49,4 @@ def test_a_runs_name_becomes_a_key_or_a_clear_refusal(name: str) -> None:
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "a\x00b", "x" * 201])
 def test_a_hostile_name_is_refused_with_the_allowed_characters(name: str) -> None:
     with pytest.raises(LangaudioError, match="letters, digits"):
-        keys.raw(name, "0a")
+        keys.raw(name, "0a", "mp3")

@@ -55,7 +55,7 @@ def clip(samples: np.ndarray, language: str, speaker: str | None, split: str) ->
         "clip_id": sha256[:20], "language": language, "source": "demo", "source_url": "http://x/1.mp3",
         "speaker_id": speaker, "duration_s": seconds, "sample_rate": audio.SAMPLE_RATE, "channels": 1,
         "bitrate": 128000, "speech_s": seconds, "sha256": sha256, "bytes": len(data), "split": split,
-        "first_seen": seen, "last_seen": seen, "gone": False, "data": data,
+        "first_seen": seen, "last_seen": seen, "gone": False, "format": "flac", "data": data,
     }  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def publish(store: Store, clips: Iterable[dict[str, Any]], run: str = "run") -> 
     for language in sorted({one["language"] for one in clips}):
         rows = [one for one in clips if one["language"] == language]
         for row in rows:
-            store.put(keys.raw(language, row["clip_id"]), row["data"])
+            store.put(keys.raw(language, row["clip_id"], "flac"), row["data"])
         catalog.write_part(store, language, run, [{**row, "data": None} for row in rows])
 
 

@@ -11,44 +11,26 @@ from urllib.parse import urljoin
 
 from parsel import Selector
 
-from langaudio.errors import LangaudioError
+from langaudio.crawl.entry import Entry
+from langaudio.crawl.pages import PageChanged
 
 _LEVELS = {10: "A1", 11: "A2", 12: "B1", 13: "B2", 14: "C1", 15: "C2"}
 _SEXES = {16: "male", 17: "female"}
 _AGES = {18: "child", 19: "adult", 20: "teenager", 21: "senior"}
 
 
-class PageChanged(LangaudioError):
-    """A page lacks what every page of this kind has: the site changed, or this is another page."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A clip as a page shows it.
-
-    Attributes:
-        article: the site's number of the clip.
-        speaker: the site's identifier of the speaker (``auteur925``); never the name.
-        audio_url: absolute, or None if the entry links no audio.
-    """
-
-    article: int
-    page_url: str
-    title: str | None
-    speaker: str | None
-    speaker_sex: str | None
-    speaker_age: str | None
-    cefr_level: str | None
-    licence: str | None
-    audio_url: str | None
-
-
 @dataclass(frozen=True)
 class ListPage:
     """A page of a language's list: how many clips the list has in all, and those of this page."""
 
-    total: int
+    total: int | None
     entries: list[Entry]
+    next_url: str | None = None
+
+
+@dataclass(frozen=True)
+class FeedItem:
+    page_url: str
 
 
 def parse_list(html: str, url: str) -> ListPage:
@@ -90,7 +72,6 @@ def _entry(article: Selector, url: str) -> Entry:
     audio = article.css("div.download a::attr(href), audio > source[type='audio/mpeg']::attr(src)").get()
     title = " ".join(article.css(".entry-title *::text, .entry-title::text").getall())
     return Entry(
-        article=int(number[1]),
         page_url=urljoin(url, f"spip.php?article{number[1]}"),
         title=" ".join(title.split()) or None,
         speaker=speaker and speaker[0],
@@ -104,3 +85,16 @@ def _entry(article: Selector, url: str) -> Entry:
 
 def _first(names: dict[int, str], tags: set[int]) -> str | None:
     return next((name for tag, name in names.items() if tag in tags), None)
+
+
+def parse_feed(data: bytes, url: str) -> list[FeedItem]:
+    """Read the feed of news.
+
+    Raises:
+        PageChanged: it is no feed.
+    """
+    feed = Selector(data.decode(errors="replace"), type="xml")
+    if not feed.xpath("//channel"):
+        raise PageChanged(f"{url} is no feed.")
+    links = feed.xpath("//item/link/text()").re(r"article(\d+)")
+    return [FeedItem(urljoin(url, f"spip.php?article{number}")) for number in links]

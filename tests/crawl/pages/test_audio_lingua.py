@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urljoin
+
 import pytest
 
 from langaudio.crawl.pages.audio_lingua import PageChanged, parse_clip, parse_list
@@ -39,7 +41,7 @@ def test_every_field_of_an_entry_is_read() -> None:
     listed = parse_list(page(ARTICLE), URL)
     (entry,) = listed.entries
     assert listed.total == 976
-    assert entry.article == 8374
+    assert entry.page_url.endswith("spip.php?article8374")
     assert entry.page_url == "http://site.example/spip.php?article8374"
     assert entry.title == "L’été & moi"
     assert (entry.cefr_level, entry.speaker_sex, entry.speaker_age) == ("B1", "male", "teenager")
@@ -56,7 +58,7 @@ def test_the_speakers_name_and_town_are_not_kept() -> None:
 
 def test_an_entry_with_nothing_but_a_number_is_read() -> None:
     (entry,) = parse_list(page(BARE), URL).entries
-    assert entry.article == 7
+    assert entry.page_url.endswith("spip.php?article7")
     assert entry.audio_url is entry.speaker is entry.licence is entry.cefr_level is None
 
 
@@ -66,7 +68,9 @@ def test_audio_is_found_in_a_player_without_a_download() -> None:
 
 
 def test_the_top_ten_box_is_not_part_of_the_list() -> None:
-    assert [entry.article for entry in parse_list(page(BARE), URL).entries] == [7]
+    assert [entry.page_url for entry in parse_list(page(BARE), URL).entries] == [
+        urljoin(URL, "spip.php?article7")
+    ]
 
 
 def test_a_french_heading_announces_the_total() -> None:

@@ -1,0 +1,115 @@
+"""What the corpus knows of one source's language: clips that were published, and entries that were refused.
+
+Both are asked for by address, without the source's root: a site that moves to another host has no new clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from langaudio import catalog
+from langaudio.store import Store
+
+_COLUMNS = [
+    *("clip_id", "source", "page_url", "source_url", "title", "speaker_sex", "speaker_age"),
+    *("cefr_level", "licence", "permission", "last_seen", "gone"),
+]
+
+
+@dataclass(frozen=True)
+class KnownClip:
+    """A published clip, or an entry that was refused.
+
+    Attributes:
+        clip_id: its id in the catalog, or in quarantine.
+        source_url: address of its file, if it had one.
+        gone: whether the source had lost it when it was last looked for.
+        reason: why it is in quarantine; None if it is published.
+        row: what the catalog says of a published clip.
+    """
+
+    clip_id: str
+    source_url: str | None
+    gone: bool
+    reason: str | None
+    row: dict[str, Any]
+
+
+class KnownClips:
+    """The clips of a source's language, by address.
+
+    Args:
+        published: rows of the catalog.
+        refused: reasons of quarantine.
+        roots: the source's roots; an address below one is the same below another.
+
+    Attributes:
+        present: how many pages the source had when it was last looked at.
+        first_sighting: when the clip that was not seen for longest was seen, of those that are not gone;
+            so since then the list was not walked in full.
+        last_sighting: when any of them was seen last.
+    """
+
+    def __init__(self, published: pa.Table, refused: Sequence[dict[str, Any]], roots: Sequence[str]) -> None:
+        self._published, self._roots = published, roots
+        self._clips: dict[str, int | KnownClip] = {}
+        gone: dict[str, bool] = {}
+        # Of several files that one page had, the present one is not gone.
+        table = published.append_column("number", pa.array(range(published.num_rows), pa.int64()))
+        ordered = table.sort_by([("gone", "descending"), ("last_seen", "ascending")])
+        wanted = ("page_url", "source_url", "number", "gone")
+        for page, file, number, lost in zip(*(ordered[name].to_pylist() for name in wanted), strict=True):
+            self._clips[self.address(page or file)] = number
+            gone[self.address(page or file)] = lost
+        for reason in refused:
+            page = reason.get("page_url") or reason.get("source_url")
+            if page and self.address(page) not in self._clips:
+                self._clips[self.address(page)] = clip = _refused(reason)
+                gone[self.address(page)] = clip.gone
+        self.present = sum(not lost for lost in gone.values())
+        present = published.filter(pc.invert(published["gone"]))
+        self.first_sighting: datetime | None = pc.min(present["last_seen"]).as_py()
+        self.last_sighting: datetime | None = pc.max(published["last_seen"]).as_py()
+
+    def address(self, url: str) -> str:
+        """Return what of an address is compared."""
+        for root in self._roots:
+            if url.startswith(root):
+                return url.removeprefix(root)
+        return url
+
+    def find(self, url: str) -> KnownClip | None:
+        """Return what is known of the clip with this page."""
+        found = self._clips.get(self.address(url))
+        return self._from_catalog(found) if isinstance(found, int) else found
+
+    def missing_from(self, met: set[str]) -> Iterator[KnownClip]:
+        """Yield the clips that are not gone and whose address is not among those met."""
+        for address in self._clips.keys() - met:
+            clip = self.find(address)
+            if clip and not clip.gone:
+                yield clip
+
+    def _from_catalog(self, number: int) -> KnownClip:
+        row = {name: self._published[name][number].as_py() for name in self._published.column_names}
+        return KnownClip(row["clip_id"], row["source_url"], row["gone"], None, row)
+
+
+def read(store: Store, language: str, source: str, roots: Sequence[str]) -> KnownClips:
+    """Return what the corpus knows of a source's language."""
+    published = catalog.read(store, language, _COLUMNS)
+    published = published.filter(pc.equal(published["source"], source))
+    refused = [reason for reason in catalog.refusals(store, language) if reason.get("source") == source]
+    return KnownClips(published, refused, roots)
+
+
+def _refused(reason: dict[str, Any]) -> KnownClip:
+    return KnownClip(
+        reason["clip_id"], reason.get("source_url"), reason.get("gone", False), reason["reason"], {}
+    )

@@ -1,0 +1,73 @@
+"""Plans, and the reports that stages give."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from langaudio import catalog, stages
+from langaudio.errors import LangaudioError
+from langaudio.store import Store, keys
+from tests.test_catalog import row
+
+
+def test_a_plan_names_each_language_once_in_order() -> None:
+    assert stages.plan(["ru", "fr", "ru"], "demo") == ["ru", "fr"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "source", "sentence"),
+    [
+        ([], "demo", "No language was chosen; demo has"),
+        (["fr", "xx"], "demo", "'xx' is not a known language tag"),
+        (["nl"], "audio_lingua", "has no"),
+        (["fr"], "dmo", "did you mean 'demo'"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused_in_a_sentence(
+    wanted: list[str], source: str, sentence: str
+) -> None:
+    with pytest.raises(LangaudioError, match=sentence):
+        stages.plan(wanted, source)
+
+
+def test_the_known_are_those_of_the_corpus_that_the_source_has(store: Store) -> None:
+    with pytest.raises(LangaudioError, match="bring one in"):
+        stages.plan_known([], "audio_lingua")
+    for language in ("fr", "nl"):
+        catalog.write_part(store, language, "run", [row("aa", language=language)])
+    assert stages.plan_known([], "audio_lingua") == ["fr"]
+    assert stages.plan_known([], "demo") == ["fr", "nl"]
+    assert stages.plan_known(["de"], "demo") == ["de"]
+
+
+def test_the_lacking_are_those_that_the_corpus_has_not(store: Store) -> None:
+    catalog.write_part(store, "fr", "run", [row("aa")])
+    assert stages.plan_lacking(["de", "fr"], "demo") == ["de"]
+    with pytest.raises(LangaudioError, match="has fr already"):
+        stages.plan_lacking(["fr"], "demo")
+
+
+def test_a_report_is_short_json_with_what_the_stage_cost(store: Store) -> None:
+    store.put(keys.staging("demo", "one", "fr", "items.jsonl"), b"")
+    store.put(keys.staging("demo", "one", "fr", "_SUCCESS"), b"")
+    report = stages.upload("fr", source="demo", run="one")
+    assert report["published"] == 0
+    assert report["seconds"] >= 0
+    assert report["peak_rss_mib"] > 10
+    assert len(json.dumps(report)) < 1000
+
+
+def test_training_on_too_little_says_what_to_do(store: Store) -> None:
+    with pytest.raises(LangaudioError, match="two are the least to tell apart"):
+        stages.train(["fr"], recipe="default", epochs=1, seed=0)
+
+
+def test_importing_the_stages_imports_nothing_heavy() -> None:
+    heavy = ("torch", "scrapy", "mlflow", "boto3")
+    code = f"import sys, langaudio.stages; print([name for name in {heavy} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
