@@ -60,25 +60,30 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.wait(10)
 
 
-@pytest.fixture
-def configured(
-    s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Iterator[Settings]:
-    """Settings of a test's own: an empty home, a bucket that no other test has."""
-    bucket = f"test-{abs(hash(request.node.nodeid)):x}"
-    for name, value in {
-        "HOME": str(tmp_path / "home"),
+@contextmanager
+def settings_of(s3_endpoint: str, folder: Path, bucket: str, **more: str) -> Iterator[Settings]:
+    """Settings of a test's own, in the environment: an empty home, a bucket that no other test has."""
+    values = {
+        "HOME": str(folder / "home"),
         "S3_ENDPOINT": s3_endpoint,
         "S3_ACCESS_KEY": S3_KEYS[0],
         "S3_SECRET_KEY": S3_KEYS[1],
         "BUCKET": bucket,
         "SPEAKER_KEY": SPEAKER_KEY,
-        "MLFLOW_URI": f"sqlite:///{tmp_path}/mlflow.db",
-    }.items():
-        monkeypatch.setenv(f"LANGAUDIO_{name}", value)
+        "MLFLOW_URI": f"sqlite:///{folder}/mlflow.db",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (values | more).items():
+            patch.setenv(f"LANGAUDIO_{name}", value)
+        _forget_cached()
+        yield settings()
     _forget_cached()
-    yield settings()
-    _forget_cached()
+
+
+@pytest.fixture
+def configured(s3_endpoint: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Settings]:
+    with settings_of(s3_endpoint, tmp_path, f"test-{abs(hash(request.node.nodeid)):x}") as configured:
+        yield configured
 
 
 @pytest.fixture

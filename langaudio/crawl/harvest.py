@@ -180,6 +180,7 @@ class Harvest:
             source=self.staging.source,
             page_url=entry.page_url,
             title=entry.title,
+            published=entry.published.isoformat() if entry.published else None,
             source_url=entry.audio_url,
             speaker_id=entry.speaker and speakers.speaker_id(self.staging.source, entry.speaker),
             speaker_sex=entry.speaker_sex,

@@ -28,6 +28,7 @@ class StagedClip:
         problem: why there is none: ``no_audio``, ``download_failed`` or ``off_site``.
         problem_detail: the same for people.
         seen: time of the run, UTC: the same for all clips of a run.
+        published: day on which the source published it, ISO 8601.
         replaces: id of the clip whose file this page had before.
     """
 
@@ -47,6 +48,7 @@ class StagedClip:
     problem: str | None = None
     problem_detail: str | None = None
     replaces: str | None = None
+    published: str | None = None
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def test_a_changed_page_fails_the_crawl(store: Store, serve: Callable[[ASGIApp],
         return HTMLResponse("<html><body>A new design</body></html>")
 
     point(serve(Starlette(routes=[Route("/spip.php", page)])))
-    with pytest.raises(LangaudioError, match="announces no number of clips"):
+    with pytest.raises(LangaudioError, match="shows no list of clips"):
         crawl(store, "fr", source="demo", run="one")
     assert not Staging(store, "demo", "one", "fr").complete()
 

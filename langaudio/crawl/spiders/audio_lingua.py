@@ -47,11 +47,11 @@ class AudioLinguaSpider(ClipSpider):
         self.harvest.counts["pages"] += 1
         if response.status != NOT_MODIFIED:
             try:
-                items = parse_feed(response.body, response.url)
+                pages = parse_feed(response.body, response.url)
             except PageChanged as error:
                 self.logger.warning("The list will have to do: %s", error)
             else:
-                self._news = {item.page_url for item in items if not self.harvest.known.find(item.page_url)}
+                self._news = {page for page in pages if not self.harvest.known.find(page)}
         yield self._list(unless_known=not self._news)
 
     def no_news(self, failure: Failure) -> Iterator[Any]:

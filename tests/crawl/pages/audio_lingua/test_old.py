@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from urllib.parse import urljoin
 
 import pytest
 
-from langaudio.crawl.pages.audio_lingua import PageChanged, parse_clip, parse_list
+from langaudio.crawl.pages import PageChanged
+from langaudio.crawl.pages.audio_lingua import parse_clip, parse_list
 
 URL = "http://site.example/spip.php?rubrique1&lang=en"
 
@@ -41,9 +43,9 @@ def test_every_field_of_an_entry_is_read() -> None:
     listed = parse_list(page(ARTICLE), URL)
     (entry,) = listed.entries
     assert listed.total == 976
-    assert entry.page_url.endswith("spip.php?article8374")
     assert entry.page_url == "http://site.example/spip.php?article8374"
     assert entry.title == "L’été & moi"
+    assert entry.published == date(2023, 1, 5)
     assert (entry.cefr_level, entry.speaker_sex, entry.speaker_age) == ("B1", "male", "teenager")
     assert entry.licence == "https://creativecommons.org/licenses/by-nc-sa/3.0/fr/"
     assert entry.audio_url == "http://site.example/IMG/mp3/ete.mp3"
@@ -73,17 +75,63 @@ def test_the_top_ten_box_is_not_part_of_the_list() -> None:
     ]
 
 
-def test_a_french_heading_announces_the_total() -> None:
-    assert parse_list(page(BARE, heading="976 ressources"), URL).total == 976
+@pytest.mark.parametrize(
+    ("heading", "total"),
+    [
+        ("976 Resources", 976),
+        ("976 ressources", 976),
+        ("1 731 ressources", 1731),
+        ("1\u202f731 ressources", 1731),
+        ("1\u00a0731 Resources", 1731),
+        ("1 ressource", 1),
+        ("<span>12</span> <em>Resources</em>", 12),
+    ],
+)
+def test_the_total_is_read_as_it_is_written(heading: str, total: int) -> None:
+    assert parse_list(page(BARE, heading=heading), URL).total == total
+
+
+@pytest.mark.parametrize(
+    "link", ["javascript:alert(1)", "data:audio/mpeg,x", "file:///etc/passwd", "http://[x", " "]
+)
+def test_what_is_no_http_address_is_no_audio(link: str) -> None:
+    listed = parse_list(page(ARTICLE.replace("IMG/mp3/ete.mp3", link)), URL)
+    assert listed.entries[0].audio_url is None
+
+
+def test_a_file_without_a_name_is_a_file() -> None:
+    listed = parse_list(page(ARTICLE.replace("ete.mp3", ".mp3")), URL)
+    assert listed.entries[0].audio_url == "http://site.example/IMG/mp3/.mp3"
+
+
+def test_repeated_titles_and_many_tags_are_all_right() -> None:
+    many = "".join(
+        f'<a class="label" href="spip.php?mot{tag}"><i class="icon-tag6"></i></a>' for tag in range(8, 20)
+    )
+    first = ARTICLE.replace('<p class="postmeta">', f'<p class="postmeta">{many}')
+    second = ARTICLE.replace("8374", "8375")
+    entries = parse_list(page(first, second), URL).entries
+    assert entries[0].title == entries[1].title
+    assert len({entry.page_url for entry in entries}) == 2
+
+
+def test_the_interface_language_and_the_offset_do_not_change_a_clips_address() -> None:
+    listed = parse_list(page(ARTICLE), "http://site.example/spip.php?rubrique1&lang=fr&debut_articles=975")
+    assert listed.entries[0].page_url == "http://site.example/spip.php?article8374"
+
+
+def test_an_absurd_number_is_a_changed_page() -> None:
+    with pytest.raises(PageChanged, match="without a number"):
+        parse_list(page(BARE.replace("article-titre-7", "article-titre-" + "9" * 5000)), URL)
 
 
 @pytest.mark.parametrize(
     ("html", "missing"),
     [
-        ("<html><body>Under construction</body></html>", "announces no number"),
+        ("<html><body>Under construction</body></html>", "shows no list of clips"),
         (page(heading="12 Resources"), "announces 12 clips and lists none"),
         (page('<article class="entry article hentry">no number</article>'), "without a number"),
-        ("", "announces no number"),
+        ("", "shows no list of clips"),
     ],
 )
 def test_a_changed_page_fails_with_what_is_missing(html: str, missing: str) -> None:

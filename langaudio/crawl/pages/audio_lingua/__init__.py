@@ -1,0 +1,43 @@
+"""The pages of audio-lingua: lists of clips, pages of one clip, the feed; in both designs of the site.
+
+A page says itself which design it has. One that has neither is a changed site, never an empty one.
+"""
+
+from __future__ import annotations
+
+from parsel import Selector
+
+from langaudio.crawl.entry import Entry
+from langaudio.crawl.pages import PageChanged
+from langaudio.crawl.pages.audio_lingua import new, old
+from langaudio.crawl.pages.audio_lingua.feed import parse_feed
+from langaudio.crawl.pages.audio_lingua.listing import ListPage
+
+__all__ = ["ListPage", "parse_clip", "parse_feed", "parse_list"]
+
+
+def parse_list(text: str, url: str) -> ListPage:
+    """Read a page of a list.
+
+    Raises:
+        PageChanged: it has neither design, or lacks what every list has.
+    """
+    page = Selector(text)
+    for design in (old, new):
+        if page.css(design.LIST):
+            return design.parse_list(page, url)
+    raise PageChanged(f"{url} shows no list of clips: it has neither {old.LIST!r} nor {new.LIST!r}.")
+
+
+def parse_clip(text: str, url: str) -> Entry:
+    """Read the page of one clip.
+
+    Raises:
+        PageChanged: it shows no clip.
+    """
+    page = Selector(text)
+    for design in (old, new):
+        clips = page.css(design.CLIP)
+        if clips:
+            return design.parse_entry(clips[0], url)
+    raise PageChanged(f"{url} shows no clip: it has neither {old.CLIP!r} nor {new.CLIP!r}.")
