@@ -43,7 +43,7 @@ status: setup ## show which of them run
 	@$(BIN)/langaudio status
 
 test: setup ## run all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 check: setup ## lint, format and types
 	@$(BIN)/ruff check

@@ -45,6 +45,8 @@ class Library:
         robots: text of robots.txt; None answers 404.
         answers: address (with its query) → what answers instead of the site.
         asked: addresses that were asked for, in order.
+        announced: number that the old design's lists announce; None: the right one.
+        new_design: whether lists have the site's new design.
         not_modified: how often the answer was 304.
         changed: when the site changed last; None leaves conditional requests alone.
     """
@@ -57,6 +59,7 @@ class Library:
     not_modified: int = 0
     changed: datetime | None = None
     announced: int | None = None
+    new_design: bool = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -93,7 +96,8 @@ class Library:
             return Response(_page(_item(clip, linked=True)), headers=headers, media_type="text/html")
         parameters = dict(part.split("=") for part in query.split("&")[1:])
         number = int(query.partition("&")[0].removeprefix("rubrique"))
-        text = self._list(self._section(number), int(parameters["debut_articles"]))
+        text = self._list(self._section(number), int(parameters["debut_articles"]), number)
+        text = text.replace("http://HOST", str(request.base_url).rstrip("/"))
         return Response(text, headers=headers, media_type="text/html")
 
     def _all(self) -> list[Clip]:
@@ -102,12 +106,13 @@ class Library:
     def _section(self, number: int) -> list[Clip]:
         return next(self.clips.get(language, []) for language, own in RUBRIQUES.items() if own == number)
 
-    def _list(self, clips: list[Clip], offset: int) -> str:
+    def _list(self, clips: list[Clip], offset: int, number: int = 1) -> str:
         # SPIP clamps an offset past the end to the last page.
         offset = min(offset, max(0, len(clips) - 1) // PAGE_SIZE * PAGE_SIZE)
-        items = "".join(
-            f'<li class="item">{_item(clip, linked=True)}</li>' for clip in clips[offset : offset + PAGE_SIZE]
-        )
+        shown = clips[offset : offset + PAGE_SIZE]
+        if self.new_design:
+            return _new_page(shown, number, offset + PAGE_SIZE if offset + PAGE_SIZE < len(clips) else None)
+        items = "".join(f'<li class="item">{_item(clip, linked=True)}</li>' for clip in shown)
         total = len(clips) if self.announced is None else self.announced
         listed = f'<h2>{total} Resources</h2><ul class="liste-items">{items}</ul>'
         return _page(f'<div class="liste articles">{listed}</div>')
@@ -221,3 +226,19 @@ def _item(clip: Clip, *, linked: bool) -> str:
       {audio}
       <aside class="options"><a href="https://creativecommons.org/licenses/by-nc-sa/3.0/">CC</a></aside>
     </article>"""
+
+
+def _new_page(clips: list[Clip], rubrique: int, following: int | None) -> str:
+    items = "".join(
+        f"""<div class="fr-alert fr-alert--info mp3">
+        <h3 class="fr-alert__title"><a href="spip.php?article{clip.number}">{escape(clip.title)}</a></h3>
+        <p class="fr-text--sm"><span class="fr-icon-calendar-event-fill">mardi 2 janvier 2024</span>
+        <span class="fr-icon-account-circle-fill"><a href="spip.php?auteur{clip.speaker}">A name</a></span></p>
+        <div class="fr-pt-2w"><a href="spip.php?mot{clip.level}"><i class="icon-tag2"></i></a></div>
+        <section><p class="fr-text--sm fr-mt-2w">Fichier : http://HOST{clip.path}</p></section></div>"""
+        for clip in clips
+    )
+    address = f"spip.php?rubrique{rubrique}&amp;lang=en&amp;debut_articles={following}"
+    link = f"<a aria-label='Aller à la page suivante' href='{address}'>2</a>" if following else ""
+    licence = '<a href="https://creativecommons.org/licenses/by-nc-sa/3.0/">CC</a>'
+    return f'<html><head><meta charset="utf-8"></head><body><main>{items}{link}{licence}</main></body></html>'

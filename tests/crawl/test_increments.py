@@ -215,6 +215,29 @@ def test_known_clips_are_known_at_another_address_of_the_site(
     assert library.audio_asked() == []
 
 
+def test_a_new_design_shows_the_same_clips(store: Store, library: Library) -> None:
+    night(store, 0)
+    library.new_design = True
+    library.asked.clear()
+    stats = night(store, 8)
+    assert (stats["seen"], stats["known"], stats["new"], stats["gone"]) == (12, 12, 0, 0)
+    assert library.audio_asked() == []
+    library.clips["fr"].insert(0, Clip(50, b"new" * 100))
+    assert night(store, 9)["new"] == 1
+    assert len(rows(store)) == 13
+
+
+def test_a_new_design_is_crawled_from_its_first_night_on(store: Store, library: Library) -> None:
+    library.new_design = True
+    stats = night(store, 0)
+    assert (stats["new"], stats["announced"], stats["walk"]) == (12, None, "full")
+    library.asked.clear()
+    assert night(store, 1)["new"] == 0
+    assert len(library.asked) == 3
+    row = rows(store)["article7"]
+    assert (row["title"], row["cefr_level"]) == ("Title 7", "B1")
+
+
 def test_a_site_that_lost_nearly_all_is_not_believed(store: Store, library: Library) -> None:
     library.clips["fr"] = numbered(range(1, 41))
     night(store, 0)
