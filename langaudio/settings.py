@@ -36,6 +36,11 @@ class Settings(BaseSettings):
     download_delay_s: float = Field(
         1.0, ge=0, description="Seconds between two requests to a host (loopback: no delay)."
     )
+    loopback_concurrency: int = Field(
+        1,
+        ge=1,
+        description="Requests at a time to a site on loopback; any other host is asked one at a time.",
+    )
     demo_url: str = Field("http://127.0.0.1:8000", description="Where the demo site is served.")
     source_roots: dict[str, list[str]] = Field(
         {}, description="JSON: a source's name → root URLs that replace its own, for example after a move."

@@ -51,7 +51,7 @@ def scrapy_settings(
     max_page_bytes: int,
     max_audio_bytes: int,
     timeout_s: float,
-    concurrency: int = 1,
+    loopback_concurrency: int = 1,
 ) -> dict[str, Any]:
     """Return the settings of a crawl.
 
@@ -65,10 +65,11 @@ def scrapy_settings(
         max_page_bytes: size at which a page is given up.
         max_audio_bytes: size at which a file is given up: a request with ``audio`` in its meta.
         timeout_s: seconds after which any download is given up.
-        concurrency: requests at a time.
+        loopback_concurrency: requests at a time, if all roots are on this machine; otherwise one.
     """
     local = all(_host(root) == "localhost" or _is_loopback(_host(root)) for root in roots)
     delay_s = 0.0 if local else max(1.0, delay_s)
+    concurrency = loopback_concurrency if local else 1
     handler = f"{__name__}.{PatientHandler.__name__}"
     return {
         "LANGAUDIO_ROOTS": list(roots),
@@ -79,6 +80,10 @@ def scrapy_settings(
         "ROBOTSTXT_OBEY": False,  # Permission does it, and tells why
         "CONCURRENT_REQUESTS": concurrency,
         "CONCURRENT_REQUESTS_PER_DOMAIN": concurrency,
+        # Scrapy starts so many tasks for every page, whatever is on it.
+        "CONCURRENT_ITEMS": 2 * concurrency,
+        "WARN_ON_GENERATOR_RETURN_VALUE": False,  # reads the callback's source for every answer
+        "ASYNCIO_EVENT_LOOP": "uvloop.Loop",
         "DOWNLOAD_DELAY": delay_s,
         "DOWNLOAD_DELAY_JITTER": 0.0,  # by default Scrapy halves a delay now and then
         "AUTOTHROTTLE_ENABLED": not local,

@@ -6,7 +6,6 @@ is run again finds what it has already fetched.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -175,5 +174,5 @@ def newest_run(store: Store, source: str, language: str) -> str:
 
 
 def _json_lines(items: Sequence[StagedClip] | Sequence[Sighting]) -> bytes:
-    lines = [json.dumps(dataclasses.asdict(item), default=datetime.isoformat) for item in items]
+    lines = [json.dumps(vars(item), default=datetime.isoformat) for item in items]
     return "".join(line + "\n" for line in lines).encode()

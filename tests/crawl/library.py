@@ -233,7 +233,7 @@ def _new_page(clips: list[Clip], rubrique: int, following: int | None) -> str:
         f"""<div class="fr-alert fr-alert--info mp3">
         <h3 class="fr-alert__title"><a href="spip.php?article{clip.number}">{escape(clip.title)}</a></h3>
         <p class="fr-text--sm"><span class="fr-icon-calendar-event-fill">mardi 2 janvier 2024</span>
-        <span class="fr-icon-account-circle-fill"><a href="spip.php?auteur{clip.speaker}">A name</a></span></p>
+        <span class="fr-icon-account-circle-fill"><a href="spip.php?auteur{clip.speaker}">Name</a></span></p>
         <div class="fr-pt-2w"><a href="spip.php?mot{clip.level}"><i class="icon-tag2"></i></a></div>
         <section><p class="fr-text--sm fr-mt-2w">Fichier : http://HOST{clip.path}</p></section></div>"""
         for clip in clips

@@ -285,3 +285,17 @@ def test_a_list_that_leads_off_the_site_fails(store: Store, library: Library) ->
     library.answers[LIST] = site.redirect("http://example.org/")
     with pytest.raises(LangaudioError, match=r"example\.org/ lies outside the source's own hosts"):
         crawled(store)
+
+
+def test_a_bucket_that_goes_away_ends_the_crawl_in_a_sentence(
+    store: Store, library: Library, let: Set
+) -> None:
+    def bucket_goes(request: Any) -> Any:
+        for item in list(store.list("")):
+            store.delete(item.key)
+        store._client.delete_bucket(Bucket=store.bucket)
+        return site.body(b"audio" * 99)(request)
+
+    library.answers[FILE] = bucket_goes
+    with pytest.raises(LangaudioError, match="There is no bucket"):
+        crawled(store)

@@ -43,7 +43,11 @@ class AudioLinguaSpider(ClipSpider):
             )
 
     def parse_news(self, response: Response) -> Iterator[Any]:
-        """Read the feed: its unknown clips are to be met on the list."""
+        """Read the feed: its unknown clips are to be met on the list.
+
+        @at spip.php?page=backend&id_rubrique=1
+        @returns requests 1 1
+        """
         self.harvest.counts["pages"] += 1
         if response.status != NOT_MODIFIED:
             try:
@@ -66,7 +70,11 @@ class AudioLinguaSpider(ClipSpider):
             self.page_failed(failure)
 
     def parse_list_page(self, response: Response) -> Iterator[Any]:
-        """Read a page of the list, ask for its files and for the next page."""
+        """Read a page of the list, ask for its files and for the next page.
+
+        @at spip.php?rubrique1&lang=en&debut_articles=0
+        @returns requests 5 6
+        """
         if response.status == NOT_MODIFIED:
             self.harvest.counts["pages"] += 1
             return
@@ -93,7 +101,11 @@ class AudioLinguaSpider(ClipSpider):
         yield from requests or [self.page(url, self.parse_clip_page) for url in sorted(self._news)]
 
     def parse_clip_page(self, response: Response) -> Iterator[Any]:
-        """Read the page of a clip whose entry in the list links no file."""
+        """Read the page of a clip whose entry in the list links no file.
+
+        @at spip.php?article1
+        @returns requests 1 1
+        """
         yield from self.clip(self.read(parse_clip, response))
 
     def _next(self, page: ListPage) -> Iterator[Any]:

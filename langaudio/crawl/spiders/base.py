@@ -21,6 +21,7 @@ from langaudio.crawl.harvest import Harvest
 from langaudio.crawl.pages import PageChanged
 from langaudio.crawl.policy import OffSite, Refused
 from langaudio.crawl.staging import StagedClip
+from langaudio.crawl.writer import Writer
 from langaudio.errors import LangaudioError, Unavailable
 
 _Page = TypeVar("_Page")
@@ -41,14 +42,17 @@ class ClipSpider(scrapy.Spider):
         harvest: takes the entries.
         roots: the source's roots; the first is where to begin.
         section: where the source keeps the language.
+        writer: writes the files that are staged; None for a spider that is only tried.
 
     Attributes:
         failure: why the crawl ended early, if it did.
     """
 
-    def __init__(self, harvest: Harvest, roots: list[str], section: str, **kwargs: Any) -> None:
+    def __init__(
+        self, harvest: Harvest, roots: list[str], section: str, writer: Writer | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.harvest, self.roots, self.section = harvest, roots, section
+        self.harvest, self.roots, self.section, self.writer = harvest, roots, section, writer
         self.failure: LangaudioError | None = None
         self._failures_in_a_row = 0
         self._closing: asyncio.Future[None] | None = None

@@ -28,6 +28,7 @@ _LABELS |= {
 }
 """Labels, for a page that links a tag without its number."""
 
+_TAG = re.compile(r"(?<![a-z])mot([0-9]{1,6})(?![0-9])")
 _TOTAL = re.compile(r"([0-9][0-9\s]{0,14}?)\s*(?:resources?|ressources?|résultats?)\b", re.IGNORECASE)
 
 
@@ -52,14 +53,16 @@ def announced(texts: Iterable[str]) -> int | None:
     return int(re.sub(r"\s", "", found[1])) if found else None
 
 
-def tags_of(links: SelectorList[Selector]) -> dict[str, str | None]:
-    """Return level, sex and age from a clip's links to tags: by their number, else by their label."""
+def tags_of(links: Iterable[tuple[str, str]]) -> dict[str, str | None]:
+    """Return level, sex and age from a clip's links to tags, as address and label.
+
+    A tag counts by its number, which is the same in every language; without one, by its label.
+    """
     tags = set()
-    for link in links:
-        number = re.search(r"[?&;]mot([0-9]{1,6})(?![0-9])", link.attrib.get("href", ""))
-        label = " ".join(link.css("::text").getall()).replace("’", "'")
-        tag = int(number[1]) if number else _LABELS.get(" ".join(label.split()).lower())
-        tags.add(tag)
+    for address, label in links:
+        number = _TAG.search(address)
+        plain = " ".join(label.replace("’", "'").split()).lower()
+        tags.add(int(number[1]) if number else _LABELS.get(plain))
     return {
         field: next((name for tag, name in names.items() if tag in tags), None)
         for field, names in (("cefr_level", _LEVELS), ("speaker_sex", _SEXES), ("speaker_age", _AGES))

@@ -61,7 +61,10 @@ def parse_entry(item: Selector, url: str, licence: str | None = None) -> Entry:
         published=parse_french_date(text_of(item.css("span.fr-icon-calendar-event-fill")) or ""),
         speaker=speaker[0] if speaker else text_of(item.css("span.fr-icon-account-circle-fill")),
         licence=absolute(url, item.css(_LICENCE).get()) or licence,
-        **tags_of(item.xpath(".//div[contains(@class, 'fr-pt-2w')]//a[i[contains(@class, 'icon-tag')]]")),
+        **tags_of(
+            (link.attrib.get("href", ""), " ".join(link.css("*::text").getall()))
+            for link in item.xpath(".//div[contains(@class, 'fr-pt-2w')]//a[i[contains(@class, 'icon-tag')]]")
+        ),
     )
 
 

@@ -16,7 +16,8 @@ LIST = "#content .liste.articles"
 CLIP = "#content article.entry.hentry"
 
 _ITEM = "ul.liste-items > li.item > article.entry.hentry"
-_AUDIO = "div.download a::attr(href), audio > source[type='audio/mpeg']::attr(src)"
+_NUMBER = re.compile(r"article-titre-([0-9]{1,9})")
+_SPEAKER = re.compile(r"\bauteur[0-9]{1,9}\b")
 
 
 def parse_list(page: Selector, url: str) -> ListPage:
@@ -41,19 +42,39 @@ def parse_entry(article: Selector, url: str) -> Entry:
     Raises:
         PageChanged: it has no number.
     """
-    number = re.search(r"\barticle-titre-([0-9]{1,9})\b", " ".join(article.xpath(".//@class").getall()))
+    # One pass over the elements: a query for each field would take longer than fetching the page.
+    number = title = day = speaker = licence = audio = None
+    tags = []
+    for element in article.root.iter("*"):
+        kind, classes = element.tag, (element.get("class") or "").split()
+        if number is None and "article-titre-" in (element.get("class") or ""):
+            number = next((found for found in map(_NUMBER.fullmatch, classes) if found), None)
+        if title is None and "entry-title" in classes:
+            title = " ".join("".join(element.itertext()).split())
+        elif kind == "time":
+            day = day or element.get("datetime")
+        elif kind == "a" and element.get("href"):
+            link = element.get("href")
+            if "label" in classes:
+                tags.append((link, "".join(element.itertext())))
+            elif speaker is None and "url" in classes:
+                speaker = _SPEAKER.search(link)
+            elif licence is None and "creativecommons" in link:
+                licence = link
+            elif audio is None and "download" in (element.getparent().get("class") or "").split():
+                audio = link
+        elif kind == "source" and audio is None and element.get("type") == "audio/mpeg":
+            audio = element.get("src")
     if number is None:
         raise PageChanged(f"{url} has a clip without a number (class article-titre-N).")
-    speaker = re.search(r"\bauteur[0-9]{1,9}\b", article.css(".author a.url::attr(href)").get(""))
-    title = " ".join(article.css(".entry-title *::text, .entry-title::text").getall())
     return Entry(
         page_url=article_page(number[1], url),
-        audio_url=absolute(url, article.css(_AUDIO).get()),
-        title=" ".join(title.split()) or None,
-        published=_date(article.css("p.publication time::attr(datetime)").get("")),
-        speaker=speaker and speaker[0],
-        licence=absolute(url, article.css("aside.options a[href*=creativecommons]::attr(href)").get()),
-        **tags_of(article.css(".postmeta a.label")),
+        audio_url=absolute(url, audio),
+        title=title or None,
+        published=_date(day or ""),
+        speaker=speaker[0] if speaker else None,
+        licence=absolute(url, licence),
+        **tags_of(tags),
     )
 
 
