@@ -150,19 +150,19 @@ def params(**defaults: Any) -> dict[str, Param]:
 @task
 def plan(params: Any = None) -> list[str]:
     """Check the form before anything is fetched."""
-    return _run(lambda: stages.plan(params["languages"], params["source"], params["location"]))
+    return _planned(stages.plan, params)
 
 
 @task
 def plan_known(params: Any = None) -> list[str]:
     """Take all languages that the corpus has."""
-    return _run(lambda: stages.plan_known(params["languages"], params["source"]))
+    return _planned(stages.plan_known, params)
 
 
 @task
 def plan_lacking(params: Any = None) -> list[str]:
     """Take those of the chosen languages that the corpus lacks."""
-    return _run(lambda: stages.plan_lacking(params["languages"], params["source"]))
+    return _planned(stages.plan_lacking, params)
 
 
 @task(pool="crawl", map_index_template="{{ language }}")
@@ -240,6 +240,10 @@ def chain(planned: Any, *, train_on_corpus: bool = False) -> None:
 def _name_map_index(code: str) -> None:
     """Show the language, not a number, as the mapped task's name."""
     get_current_context()["language"] = code  # type: ignore[typeddict-unknown-key]
+
+
+def _planned(planning: Callable[[list[str], str, str], list[str]], params: Any) -> list[str]:
+    return _run(lambda: planning(params["languages"], params["source"], params["location"]))
 
 
 def _run(stage: Callable[[], Any]) -> Any:

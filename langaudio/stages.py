@@ -55,7 +55,7 @@ def _corpus_of_ones_own(location: str) -> list[str]:
     return Corpus(location or settings().corpus).languages()
 
 
-def plan_known(wanted: Sequence[str], source: str) -> list[str]:
+def plan_known(wanted: Sequence[str], source: str, location: str = "") -> list[str]:
     """Take the wanted languages, or if none are named, all of the corpus that the source has.
 
     Raises:
@@ -70,17 +70,17 @@ def plan_known(wanted: Sequence[str], source: str) -> list[str]:
             f"The corpus has no language that {source} offers: bring one in with the DAG "
             "backfill_languages or language_audio first."
         )
-    return plan(wanted or known, source)
+    return plan(wanted or known, source, location)
 
 
-def plan_lacking(wanted: Sequence[str], source: str) -> list[str]:
+def plan_lacking(wanted: Sequence[str], source: str, location: str = "") -> list[str]:
     """Take those of the wanted languages that the corpus lacks.
 
     Raises:
         LangaudioError: it lacks none of them, or one is unknown.
     """
     known = _corpus_languages()
-    lacking = [code for code in plan(wanted, source) if code not in known]
+    lacking = [code for code in plan(wanted, source, location) if code not in known]
     if not lacking:
         raise LangaudioError(
             f"The corpus has {', '.join(wanted)} already: choose languages that it lacks, or bring "

@@ -96,3 +96,15 @@ def test_crawl_reports_as_json(store: Store, small_site: object, serve: object) 
     assert report["run_id"].startswith("manual-")
     uploaded = langaudio("upload", "fr", "--source", "demo")
     assert json.loads(uploaded.stdout)["published"] >= 1
+
+
+def test_a_corpus_of_ones_own_is_imported_in_one_command(store: Store, tmp_path: Path, spoken: bytes) -> None:
+    for path in ("fr/a.mp3", "de/b.mp3"):
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).write_bytes(spoken + path.encode())
+    done = langaudio("import", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    for language in ("fr", "de"):
+        assert f'"language": "{language}"' in done.stdout
+        assert len(list(store.list(f"raw/{language}/"))) == 1
+    assert "is no folder" in sentence(langaudio("import", str(tmp_path / "absent")))

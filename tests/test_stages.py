@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,16 @@ def test_a_plan_that_cannot_be_is_refused_in_a_sentence(
 ) -> None:
     with pytest.raises(LangaudioError, match=sentence):
         stages.plan(wanted, source)
+
+
+def test_a_plan_of_ones_own_corpus_takes_what_it_has(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("path,language\na.wav,fr\nb.wav,nl\n")
+    assert stages.plan([], "corpus", str(tmp_path)) == ["fr", "nl"]
+    assert stages.plan(["nl"], "corpus", str(tmp_path)) == ["nl"]
+    with pytest.raises(LangaudioError, match="The corpus has no 'de'; it has fr, nl"):
+        stages.plan(["de"], "corpus", str(tmp_path))
+    with pytest.raises(LangaudioError, match="No corpus is named"):
+        stages.plan([], "corpus")
 
 
 def test_the_known_are_those_of_the_corpus_that_the_source_has(store: Store) -> None:

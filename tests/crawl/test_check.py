@@ -12,9 +12,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from langaudio.store import Store
+from tests.crawl.conftest import Point
 from tests.crawl.library import Library, body
-
-Point = Callable[[str], None]
 
 
 def check() -> subprocess.CompletedProcess[str]:

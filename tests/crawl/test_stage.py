@@ -14,23 +14,10 @@ from starlette.types import ASGIApp
 from langaudio.crawl.stage import crawl
 from langaudio.crawl.staging import Staging, newest_run
 from langaudio.errors import LangaudioError, Unavailable
-from langaudio.settings import settings
 from langaudio.store import Store
 from langaudio.upload import upload
 from tests.conftest import free_port
-
-Point = Callable[[str], None]
-
-
-@pytest.fixture
-def point(monkeypatch: pytest.MonkeyPatch) -> Point:
-    """Return a function that points the demo source at an address."""
-
-    def point(url: str) -> None:
-        monkeypatch.setenv("LANGAUDIO_DEMO_URL", url)
-        settings.cache_clear()
-
-    return point
+from tests.crawl.conftest import Point
 
 
 @pytest.fixture
