@@ -92,8 +92,8 @@ def params(**defaults: Any) -> dict[str, Param]:
             section="Corpus",
         ),
         "location": Param(
-            "",
-            type="string",
+            None,
+            type=["null", "string"],  # the form does not let an empty text pass
             title="Folder or s3:// prefix",
             description="What the source `corpus` reads; empty: LANGAUDIO_CORPUS.",
             section="Corpus",
@@ -169,7 +169,8 @@ def plan_lacking(params: Any = None) -> list[str]:
 def crawl(language: str, params: Any = None, run_id: Any = None, dag_run: Any = None) -> dict[str, Any]:
     """Fetch the new clips of a language into staging."""
     _name_map_index(language)
-    options = {name: params[name] for name in ("source", "limit", "full", "location")}
+    options = {name: params[name] for name in ("source", "limit", "full")}
+    options["location"] = params["location"] or ""
     return _run(lambda: stages.crawl(language, run=run_id, at=dag_run.start_date, **options))
 
 
@@ -243,7 +244,7 @@ def _name_map_index(code: str) -> None:
 
 
 def _planned(planning: Callable[[list[str], str, str], list[str]], params: Any) -> list[str]:
-    return _run(lambda: planning(params["languages"], params["source"], params["location"]))
+    return _run(lambda: planning(params["languages"], params["source"], params["location"] or ""))
 
 
 def _run(stage: Callable[[], Any]) -> Any:
