@@ -1,8 +1,8 @@
 """Crawls of a local replica: a full one beside bare Scrapy, and nights with nothing new.
 
 The replica has 14 languages and 6,000 clips. For each language in turn, a bare Scrapy spider downloads the
-files, and langaudio crawls the list, downloads the files and stages them in S3; each in a process of its own,
-from its start to its end, politeness off and eight requests at a time for both. A night is crawled of one
+files, and langaudio's crawl stage walks the list, downloads the files and stages them in S3. Both start a Scrapy
+process for each language, and its start and end count; politeness is off, and eight requests are made at a time. A night is crawled of one
 language with 600, 6,000 and 60,000 known clips.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -35,7 +36,7 @@ CLIPS = 6_000
 NIGHTS = (600, 6_000, 60_000)
 CONCURRENCY = 8
 FIRST = datetime(2026, 11, 1, 2, tzinfo=UTC)
-S3_PORT, S3_KEYS = "19333", ("bench-access", "bench-secret")
+S3_KEYS = ("bench-access", "bench-secret")
 
 
 def main() -> None:
@@ -189,17 +190,18 @@ def _counts(url: str) -> dict[str, Any]:
 def _bucket(folder: Path) -> Iterator[None]:
     """Serve S3 from a folder, and point the settings at it."""
     (folder / "s3").mkdir()
+    address = f"127.0.0.1:{_free_port()}"
     for name in [name for name in os.environ if name.startswith("LANGAUDIO_")]:
         del os.environ[name]
     os.environ |= {
         "LANGAUDIO_HOME": str(folder),
-        "LANGAUDIO_S3_ENDPOINT": f"http://127.0.0.1:{S3_PORT}",
+        "LANGAUDIO_S3_ENDPOINT": f"http://{address}",
         "LANGAUDIO_S3_ACCESS_KEY": S3_KEYS[0],
         "LANGAUDIO_S3_SECRET_KEY": S3_KEYS[1],
         "LANGAUDIO_SPEAKER_KEY": "a key for measurements",
         "LANGAUDIO_LOOPBACK_CONCURRENCY": str(CONCURRENCY),
     }
-    command = [str(BIN / "rclone"), "serve", "s3", str(folder / "s3"), "--addr", f"127.0.0.1:{S3_PORT}"]
+    command = [str(BIN / "rclone"), "serve", "s3", str(folder / "s3"), "--addr", address]
     command += ["--config", "/dev/null", "--vfs-cache-mode", "off"]
     keys = {"RCLONE_AUTH_KEY": f'"{",".join(S3_KEYS)}"'}
     with subprocess.Popen(command, env=os.environ | keys, stderr=subprocess.DEVNULL) as process:
@@ -210,6 +212,13 @@ def _bucket(folder: Path) -> Iterator[None]:
             yield
         finally:
             process.terminate()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def _forget() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import dataclass, field
 from typing import Literal
 
 from langaudio.errors import LangaudioError
-from langaudio.settings import settings
 
 Split = Literal["train", "dev", "test"]
 
@@ -15,24 +15,45 @@ _DEV_SHARE = 0.15
 _TEST_SHARE = 0.20
 
 
-def speaker_id(source: str, speaker: str) -> str:
-    """Return the pseudonym of a source's speaker: 20 hex digits, keyed with ``LANGAUDIO_SPEAKER_KEY``.
+@dataclass(frozen=True)
+class Pseudonyms:
+    """What stands for the speakers of a source.
 
-    Args:
-        source: name of the source; the same number at two sources is two speakers.
-        speaker: what identifies the speaker there, for example ``auteur925``.
+    Attributes:
+        source: its name; the same number at two sources is two speakers.
+        key: of the hash.
+    """
+
+    source: str
+    key: bytes = field(repr=False)
+
+    def of(self, speaker: str) -> str:
+        """Return 20 hex digits for what identifies a speaker at the source, for example ``auteur925``."""
+        message = f"{self.source}\0{speaker}".encode()
+        return hmac.new(self.key, message, hashlib.sha256).hexdigest()[:20]
+
+
+def pseudonyms(source: str) -> Pseudonyms:
+    """Return the pseudonyms of a source's speakers, keyed with ``LANGAUDIO_SPEAKER_KEY``.
 
     Raises:
         LangaudioError: the key is not set.
     """
+    # Not at the top: a crawl's child is handed the key, and starts faster without the settings.
+    from langaudio.settings import settings
+
     key = settings().speaker_key
     if key is None:
         raise LangaudioError(
             "LANGAUDIO_SPEAKER_KEY is not set: speakers are stored as a keyed hash only. "
             "Set it to a long random text, keep it, and never change it for this bucket."
         )
-    message = f"{source}\0{speaker}".encode()
-    return hmac.new(key.get_secret_value().encode(), message, hashlib.sha256).hexdigest()[:20]
+    return Pseudonyms(source, key.get_secret_value().encode())
+
+
+def speaker_id(source: str, speaker: str) -> str:
+    """Return the pseudonym of a source's speaker; see ``Pseudonyms``."""
+    return pseudonyms(source).of(speaker)
 
 
 def split_of(speaker: str | None) -> Split:

@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from langaudio import audio, catalog, languages
-from langaudio.crawl.staging import Sighting, StagedClip, Staging
+from langaudio.crawl.clips import Sighting, StagedClip
+from langaudio.crawl.staging import Staging
 from langaudio.settings import settings
 from langaudio.speakers import split_of
 from langaudio.store import Store, keys

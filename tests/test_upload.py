@@ -13,7 +13,8 @@ import pytest
 import soundfile
 
 from langaudio import catalog
-from langaudio.crawl.staging import Sighting, StagedClip, Staging, audio_name
+from langaudio.crawl.clips import Sighting, StagedClip, audio_name, to_json_lines
+from langaudio.crawl.staging import Staging
 from langaudio.errors import LangaudioError
 from langaudio.speakers import split_of
 from langaudio.store import Store, keys
@@ -41,7 +42,7 @@ def stage(
     items = []
     for name, data in clips.items():
         url = f"http://site.example/{name}.mp3"
-        staging.put_audio(audio_name(url), data)
+        staging.put(f"audio/{audio_name(url)}", data)
         described = {
             "language": language, "source": "demo", "page_url": f"http://site.example/{language}/{name}",
             "title": name, "source_url": url, "speaker_id": "ab" * 10, "speaker_sex": "female",
@@ -49,7 +50,10 @@ def stage(
             "seen": datetime(2026, 11, 1, tzinfo=UTC), "audio": audio_name(url),
         } | fields  # fmt: skip
         items.append(StagedClip(**described))
-    staging.close(items, sightings, {})
+    staging.put("items.jsonl", to_json_lines(items))
+    if sightings:
+        staging.put("sightings.jsonl", to_json_lines(sightings))
+    staging.succeed()
 
 
 def reasons(store: Store, language: str = "fr") -> dict[str, str]:

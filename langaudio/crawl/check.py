@@ -13,12 +13,11 @@ from urllib.parse import urljoin
 
 from scrapy.contracts import Contract
 
-from langaudio.crawl.harvest import Order, begin
 from langaudio.crawl.middlewares import scrapy_settings
 from langaudio.crawl.sources import source_named
 from langaudio.crawl.spiders.audio_lingua import AudioLinguaSpider
+from langaudio.crawl.stage import begin, manners
 from langaudio.crawl.staging import Staging
-from langaudio.settings import settings
 from langaudio.store import default_store
 
 _SOURCE, _LANGUAGE = "demo", "fr"
@@ -32,7 +31,7 @@ class DemoSpider(AudioLinguaSpider):
     def __init__(self, **options: Any) -> None:
         source = source_named(_SOURCE)
         staging = Staging(default_store(), _SOURCE, "check", _LANGUAGE)
-        harvest = begin(default_store(), staging, source, Order(0, datetime.now(UTC), full=True))
+        harvest = begin(staging, source, at=datetime.now(UTC), full=True)
         super().__init__(harvest, source.roots, source.section(_LANGUAGE), **options)
 
 
@@ -47,15 +46,4 @@ class At(Contract):
 
 SPIDER_MODULES = [__name__]
 SPIDER_CONTRACTS = {At: 1}
-globals().update(
-    scrapy_settings(
-        source_named(_SOURCE).roots,
-        user_agent=settings().user_agent,
-        consent=None,
-        delay_s=settings().download_delay_s,
-        max_wait_s=settings().max_wait_s,
-        max_page_bytes=5 * 2**20,
-        max_audio_bytes=5 * 2**20,
-        timeout_s=settings().max_download_s,
-    )
-)
+globals().update(scrapy_settings(source_named(_SOURCE).roots, **manners(source_named(_SOURCE))))

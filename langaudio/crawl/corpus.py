@@ -21,8 +21,9 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from langaudio import languages
-from langaudio.crawl.entry import Entry
+from langaudio.crawl.clips import Entry
 from langaudio.crawl.harvest import Harvest
+from langaudio.crawl.job import Put
 from langaudio.errors import LangaudioError
 from langaudio.settings import settings
 from langaudio.speakers import Split, speaker_id, split_of
@@ -128,12 +129,11 @@ class Corpus:
         return self._files.read(recording.path, max_bytes)
 
 
-def read(harvest: Harvest, location: str) -> None:
+def read(harvest: Harvest, put: Put, location: str) -> None:
     """Stage the recordings of a language that are not known: the reader of the source ``corpus``."""
     corpus = Corpus(location or settings().corpus)
-    staging = harvest.staging
     harvest.full = True
-    for recording in corpus.recordings(staging.language):
+    for recording in corpus.recordings(harvest.language):
         address = f"corpus:{corpus.name}/{recording.path}"
         speaker = recording.speaker or (recording.path if recording.split not in (None, "train") else None)
         clip = harvest.meet(
@@ -141,7 +141,7 @@ def read(harvest: Harvest, location: str) -> None:
                 page_url=address,
                 audio_url=address,
                 title=recording.title,
-                speaker=speaker and _named(staging.source, f"{corpus.name} {speaker}", recording.split),
+                speaker=speaker and _named(harvest.source, f"{corpus.name} {speaker}", recording.split),
                 speaker_sex=recording.speaker_sex,
                 speaker_age=recording.speaker_age,
                 licence=recording.licence,
@@ -157,10 +157,8 @@ def read(harvest: Harvest, location: str) -> None:
         except LangaudioError as error:
             harvest.keep(replace(clip, audio=None, problem="unreadable", problem_detail=str(error)))
             continue
-        assert clip.audio is not None
-        staging.put_audio(clip.audio, data)
+        put(f"audio/{clip.audio}", data)
         harvest.keep(clip, len(data))
-    harvest.close({})
 
 
 def _named(source: str, speaker: str, split: Split | None) -> str:

@@ -1,10 +1,12 @@
 """What becomes of the entries that a crawl meets: new, known, changed, refused, and gone at its end.
 
-Spiders and readers find entries, each in its own way; everything that they have in common is here.
+Spiders and readers find entries, each in its own way; everything that they have in common is here. It knows
+no bucket: a spider's harvest is handed to a child process.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections import Counter
@@ -12,16 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from langaudio import speakers
-from langaudio.crawl import known as known_clips
-from langaudio.crawl.entry import Entry
+from langaudio.crawl.clips import Entry, Sighting, StagedClip, audio_name, to_json_lines
 from langaudio.crawl.known import KnownClip, KnownClips
 from langaudio.crawl.policy import Refused
-from langaudio.crawl.sources import Source
-from langaudio.crawl.staging import Sighting, StagedClip, Staging, audio_name
 from langaudio.errors import LangaudioError
-from langaudio.settings import settings
-from langaudio.store import Store
+from langaudio.speakers import Pseudonyms
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +34,21 @@ class Order:
     """What a crawl is asked for.
 
     Attributes:
-        limit: entries to look at, the newest first; 0 for all.
         at: time that the run stands for, UTC.
+        limit: entries to look at, the newest first; 0 for all.
         full: walk to the end even if known ground is reached.
+        full_walk_days: days after which a walk goes to the end in any case.
+        max_missing_share: share of the announced clips that a full walk may not find.
+        max_gone_share: share of the known clips that a full walk may find gone.
         consent: reference of the owner's written consent, kept with every clip.
     """
 
-    limit: int
     at: datetime
-    full: bool = False
+    limit: int
+    full: bool
+    full_walk_days: float
+    max_missing_share: float
+    max_gone_share: float
     consent: str | None = None
 
 
@@ -53,17 +56,24 @@ class Harvest:
     """The entries of one crawl.
 
     Args:
-        staging: where its clips go.
+        language: its tag.
+        pseudonyms: stand for the source's speakers.
         known: what the corpus knows of this source's language.
+        staged: names of the audio files that are staged: an earlier attempt of this run was cut off.
         order: what the crawl is asked for.
 
     Attributes:
+        source: the source's name.
         full: whether the walk goes to the end, so that what it does not meet is gone.
+        announced: how many clips the source says that it has.
         counts: what is told at the end; ``refused`` is by reason.
     """
 
-    def __init__(self, staging: Staging, known: KnownClips, order: Order) -> None:
-        self.staging, self.known, self.order = staging, known, order
+    def __init__(
+        self, language: str, pseudonyms: Pseudonyms, known: KnownClips, staged: set[str], order: Order
+    ) -> None:
+        self.language, self.source = language, pseudonyms.source
+        self.known, self.order = known, order
         self.full = order.full or self._full_walk_is_due()
         self.announced: int | None = None
         self.refused: Counter[str] = Counter()
@@ -74,8 +84,8 @@ class Harvest:
         self._refusal: Refused | None = None
         self._unknown = 0
         self._begin = time.monotonic()
-        # An earlier attempt of this run may have been cut off: what it fetched is not fetched again.
-        self._staged_before = staging.audio_names()
+        self._pseudonyms = pseudonyms
+        self._staged_before = staged
 
     @property
     def satisfied(self) -> bool:
@@ -89,7 +99,7 @@ class Harvest:
         full one.
         """
         have = self.known.present + self._unknown
-        if not self.full and have < (self.announced or 0) * (1 - settings().max_missing_share):
+        if not self.full and have < (self.announced or 0) * (1 - self.order.max_missing_share):
             log.info("%d clips are announced and %d known: walking to the end", self.announced, have)
             self.full = True
         return not self.full
@@ -135,11 +145,11 @@ class Harvest:
         self.leave_out(refusal.reason)
         self._refusal = refusal
 
-    def close(self, costs: dict[str, Any]) -> None:
-        """Stage what was found, and declare the crawl complete.
+    def close(self, costs: dict[str, Any]) -> dict[str, bytes]:
+        """Return what the staging folder is to keep of the crawl: files by name.
 
         Args:
-            costs: what else ``stats.json`` is to tell: requests, bytes, seconds.
+            costs: what else ``stats.json`` is to tell: requests, bytes.
 
         Raises:
             LangaudioError: clearly fewer clips came out than were announced, or than were known.
@@ -161,12 +171,13 @@ class Harvest:
         }
         clips = sorted(self._clips, key=lambda clip: clip.page_url)
         sightings = sorted(self._sightings, key=lambda sighting: sighting.clip_id)
-        self.staging.close(clips, sightings, stats)
-        log.info("%s: %s", self.staging.language, _sentence(stats))
+        log.info("%s: %s", self.language, _sentence(stats))
+        files = {"items.jsonl": to_json_lines(clips), "stats.json": json.dumps(stats, indent=1).encode()}
+        return files | ({"sightings.jsonl": to_json_lines(sightings)} if sightings else {})
 
     def _full_walk_is_due(self) -> bool:
         first = self.known.first_sighting
-        return first is None or self.order.at - first >= timedelta(days=settings().full_walk_days)
+        return first is None or self.order.at - first >= timedelta(days=self.order.full_walk_days)
 
     def _is_to_try_again(self, known: KnownClip) -> bool:
         return self.full and known.reason in _TRY_AGAIN
@@ -176,13 +187,13 @@ class Harvest:
 
     def _as_clip(self, entry: Entry) -> StagedClip:
         return StagedClip(
-            language=self.staging.language,
-            source=self.staging.source,
+            language=self.language,
+            source=self.source,
             page_url=entry.page_url,
             title=entry.title,
             published=entry.published.isoformat() if entry.published else None,
             source_url=entry.audio_url,
-            speaker_id=entry.speaker and speakers.speaker_id(self.staging.source, entry.speaker),
+            speaker_id=entry.speaker and self._pseudonyms.of(entry.speaker),
             speaker_sex=entry.speaker_sex,
             speaker_age=entry.speaker_age,
             cefr_level=entry.cefr_level,
@@ -209,29 +220,23 @@ class Harvest:
         seen, announced = self.counts["seen"], self.announced
         if announced is not None and seen < announced:
             sentence = f"{announced} clips are announced and {seen} came out"
-            if seen < announced * (1 - settings().max_missing_share):
+            if seen < announced * (1 - self.order.max_missing_share):
                 raise LangaudioError(
-                    f"{self.staging.source}, {self.staging.language}: {sentence}: the site's pages may have "
+                    f"{self.source}, {self.language}: {sentence}: the site's pages may have "
                     "changed. Look at them; LANGAUDIO_MAX_MISSING_SHARE says what is let pass."
                 )
-            log.warning("%s: %s", self.staging.language, sentence)
+            log.warning("%s: %s", self.language, sentence)
 
     def _note_what_is_gone(self) -> None:
         gone = list(self.known.missing_from(self._met))
-        if len(gone) > max(10, self.known.present * settings().max_gone_share) or (gone and not self._met):
+        if len(gone) > max(10, self.known.present * self.order.max_gone_share) or (gone and not self._met):
             raise LangaudioError(
-                f"{self.staging.source}, {self.staging.language}: of {self.known.present} known clips "
+                f"{self.source}, {self.language}: of {self.known.present} known clips "
                 f"{len(gone)} are no longer listed: is the site whole? If they really are gone, raise "
                 "LANGAUDIO_MAX_GONE_SHARE."
             )
         self.counts["gone"] += len(gone)
         self._sightings += [Sighting(clip.clip_id, self.order.at, gone=True) for clip in gone]
-
-
-def begin(store: Store, staging: Staging, source: Source, order: Order) -> Harvest:
-    """Return the harvest of a crawl that begins, or goes on after it was cut off."""
-    known = known_clips.read(store, staging.language, source.name, source.roots)
-    return Harvest(staging, known, order)
 
 
 def _sentence(stats: dict[str, Any]) -> str:

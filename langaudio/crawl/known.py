@@ -1,6 +1,7 @@
 """What the corpus knows of one source's language: clips that were published, and entries that were refused.
 
 Both are asked for by address, without the source's root: a site that moves to another host has no new clips.
+A crawl's child process is handed this by its parent, which has read it from the bucket.
 """
 
 from __future__ import annotations
@@ -8,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from langaudio import catalog
-from langaudio.store import Store
+if TYPE_CHECKING:
+    from langaudio.store import Store
 
 _COLUMNS = [
-    *("clip_id", "source", "page_url", "source_url", "title", "speaker_sex", "speaker_age"),
-    *("cefr_level", "licence", "permission", "last_seen", "gone"),
+    *("clip_id", "page_url", "source_url", "title", "speaker_sex", "speaker_age"),
+    *("cefr_level", "licence", "permission", "gone"),
 ]
 
 
@@ -45,7 +43,8 @@ class KnownClips:
     """The clips of a source's language, by address.
 
     Args:
-        published: rows of the catalog.
+        published: columns of the catalog, with ``last_seen``; of several files that one page had, the present
+            one comes last.
         refused: reasons of quarantine.
         roots: the source's roots; an address below one is the same below another.
 
@@ -56,26 +55,28 @@ class KnownClips:
         last_sighting: when any of them was seen last.
     """
 
-    def __init__(self, published: pa.Table, refused: Sequence[dict[str, Any]], roots: Sequence[str]) -> None:
-        self._published, self._roots = published, roots
+    def __init__(
+        self, published: dict[str, list[Any]], refused: Sequence[dict[str, Any]], roots: Sequence[str]
+    ) -> None:
+        self._published = {name: published[name] for name in _COLUMNS}
+        self._roots = tuple(roots)
         self._clips: dict[str, int | KnownClip] = {}
-        gone: dict[str, bool] = {}
-        # Of several files that one page had, the present one is not gone.
-        table = published.append_column("number", pa.array(range(published.num_rows), pa.int64()))
-        ordered = table.sort_by([("gone", "descending"), ("last_seen", "ascending")])
-        wanted = ("page_url", "source_url", "number", "gone")
-        for page, file, number, lost in zip(*(ordered[name].to_pylist() for name in wanted), strict=True):
+        seen, gone = published["last_seen"], published["gone"]
+        for number, (page, file) in enumerate(
+            zip(published["page_url"], published["source_url"], strict=True)
+        ):
             self._clips[self.address(page or file)] = number
-            gone[self.address(page or file)] = lost
+        present = sum(not gone[number] for number in self._clips.values() if isinstance(number, int))
         for reason in refused:
             page = reason.get("page_url") or reason.get("source_url")
             if page and self.address(page) not in self._clips:
                 self._clips[self.address(page)] = clip = _refused(reason)
-                gone[self.address(page)] = clip.gone
-        self.present = sum(not lost for lost in gone.values())
-        present = published.filter(pc.invert(published["gone"]))
-        self.first_sighting: datetime | None = pc.min(present["last_seen"]).as_py()
-        self.last_sighting: datetime | None = pc.max(published["last_seen"]).as_py()
+                present += not clip.gone
+        self.present = present
+        self.first_sighting: datetime | None = min(
+            (time for time, lost in zip(seen, gone, strict=True) if not lost), default=None
+        )
+        self.last_sighting: datetime | None = max(seen, default=None)
 
     def address(self, url: str) -> str:
         """Return what of an address is compared."""
@@ -97,16 +98,22 @@ class KnownClips:
                 yield clip
 
     def _from_catalog(self, number: int) -> KnownClip:
-        row = {name: self._published[name][number].as_py() for name in self._published.column_names}
+        row = {name: values[number] for name, values in self._published.items()}
         return KnownClip(row["clip_id"], row["source_url"], row["gone"], None, row)
 
 
 def read(store: Store, language: str, source: str, roots: Sequence[str]) -> KnownClips:
     """Return what the corpus knows of a source's language."""
-    published = catalog.read(store, language, _COLUMNS)
-    published = published.filter(pc.equal(published["source"], source))
+    # Not at the top: a child does not read, and starts faster without Arrow.
+    import pyarrow.compute as pc
+
+    from langaudio import catalog
+
+    table = catalog.read(store, language, [*_COLUMNS, "source", "last_seen"])
+    table = table.filter(pc.equal(table["source"], source)).drop_columns("source")
+    table = table.sort_by([("gone", "descending"), ("last_seen", "ascending")])
     refused = [reason for reason in catalog.refusals(store, language) if reason.get("source") == source]
-    return KnownClips(published, refused, roots)
+    return KnownClips(table.to_pydict(), refused, roots)
 
 
 def _refused(reason: dict[str, Any]) -> KnownClip:

@@ -80,8 +80,8 @@ def scrapy_settings(
         "ROBOTSTXT_OBEY": False,  # Permission does it, and tells why
         "CONCURRENT_REQUESTS": concurrency,
         "CONCURRENT_REQUESTS_PER_DOMAIN": concurrency,
-        # Scrapy starts so many tasks for every page, whatever is on it.
-        "CONCURRENT_ITEMS": 2 * concurrency,
+        # Scrapy starts so many tasks for every answer; our pipeline waits for nothing.
+        "CONCURRENT_ITEMS": 1,
         "WARN_ON_GENERATOR_RETURN_VALUE": False,  # reads the callback's source for every answer
         "ASYNCIO_EVENT_LOOP": "uvloop.Loop",
         "DOWNLOAD_DELAY": delay_s,

@@ -1,24 +1,39 @@
 """The crawl stage: one language of one source into staging, by Scrapy in a child process.
 
 Scrapy's reactor cannot be started twice in one process, so every crawl is a child of its own
-(``langaudio.crawl.child``). The child writes to the bucket; what the parent learns from it is one JSON
-document on its standard output. A source that has a reader instead of a spider needs no child.
+(``langaudio.crawl.child``). The child asks the site; this process reads what the corpus knows, and writes
+what the child stages. A source that has a reader instead of a spider needs no child.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import pickle
 import subprocess
 import sys
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
-from langaudio.crawl.harvest import Order, begin
+from langaudio import speakers
+from langaudio.crawl import known
+from langaudio.crawl.harvest import Harvest, Order
+from langaudio.crawl.job import FAILURE, Job
 from langaudio.crawl.policy import Refused
-from langaudio.crawl.sources import load, source_named
+from langaudio.crawl.sources import Source, load, source_named
 from langaudio.crawl.staging import Staging
 from langaudio.errors import LangaudioError, Unavailable
+from langaudio.settings import settings
 from langaudio.store import Store, keys
+
+_MAX_PAGE_BYTES = 5 * 2**20
+_PIPE_BYTES = 2**20
+_WRITES = 4
+_MAX_WAITING_BYTES = 16 * 2**20
 
 
 def crawl(
@@ -61,32 +76,131 @@ def crawl(
         raise LangaudioError(f"The limit of clips is {limit}; use 0 for all, or a number above.")
     staging = Staging(store, source, keys.run_id(run), language)
     if not staging.complete():
-        at = at or datetime.now(UTC)
-        if where.spider:
-            order = {"limit": limit, "full": full, "at": at.isoformat()}
-            _run_child({"language": language, "source": source, "run": staging.run, "order": order})
-        else:
-            harvest = begin(store, staging, where, Order(limit, at, full, where.consent))
-            load(where.reader)(harvest, location)
+        with contextlib.ExitStack() as stack:
+            # It imports Scrapy while we read what is known.
+            child = stack.enter_context(_child()) if where.spider else None
+            harvest = begin(staging, where, at=at or datetime.now(UTC), limit=limit, full=full)
+            if child is None:
+                load(where.reader)(harvest, staging.put, location)
+                for name, data in harvest.close({}).items():
+                    staging.put(name, data)
+            else:
+                section = where.section(language)
+                job = Job(where.spider, where.roots, section, harvest, staging.folder, manners(where))
+                _crawl_by(child, job, staging)
+        staging.succeed()
     return staging.stats()
 
 
-def _run_child(job: dict[str, Any]) -> None:
-    child = subprocess.run(
-        [sys.executable, "-m", "langaudio.crawl.child"],
-        input=json.dumps(job),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
+def begin(staging: Staging, source: Source, *, at: datetime, limit: int = 0, full: bool = False) -> Harvest:
+    """Return the harvest of a crawl that begins, or goes on after it was cut off."""
+    wanted = settings()
+    order = Order(
+        at=at,
+        limit=limit,
+        full=full,
+        full_walk_days=wanted.full_walk_days,
+        max_missing_share=wanted.max_missing_share,
+        max_gone_share=wanted.max_gone_share,
+        consent=source.consent,
     )
-    if child.returncode == 0:
-        return
-    try:
-        failure = json.loads(child.stdout)
-        error = _error(**failure)
-    except (ValueError, KeyError, TypeError):
-        raise RuntimeError(f"the crawl's process ended with {child.returncode}: see its log above") from None
-    raise error
+    return Harvest(
+        staging.language,
+        speakers.pseudonyms(source.name),
+        known.read(staging.store, staging.language, source.name, source.roots),
+        staging.audio_names(),
+        order,
+    )
+
+
+def manners(source: Source) -> dict[str, Any]:
+    """Return how a source is asked: what ``scrapy_settings`` takes."""
+    wanted = settings()
+    return {
+        "user_agent": wanted.user_agent,
+        "consent": source.consent,
+        "delay_s": wanted.download_delay_s,
+        "max_wait_s": wanted.max_wait_s,
+        "max_page_bytes": _MAX_PAGE_BYTES,
+        "max_audio_bytes": round(wanted.max_clip_mib * 2**20),
+        "timeout_s": wanted.max_download_s,
+        "loopback_concurrency": wanted.loopback_concurrency,
+    }
+
+
+@contextmanager
+def _child() -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "langaudio.crawl.child"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "pipesize": _PIPE_BYTES}
+    with subprocess.Popen(command, **pipes) as child:
+        try:
+            yield child
+        except BaseException:
+            child.kill()
+            raise
+
+
+def _crawl_by(child: subprocess.Popen[bytes], job: Job, staging: Staging) -> None:
+    """Let the child crawl, and write what it stages.
+
+    Signing and sending a small object takes Python as long as fetching one from a web site: that is why the
+    child does not do it.
+    """
+    assert child.stdin
+    assert child.stdout
+    with contextlib.suppress(BrokenPipeError):  # a child that has ended says why
+        pickle.dump(job, child.stdin)
+        child.stdin.close()
+    failure = None
+    with _Writes(staging) as writes:
+        while header := child.stdout.readline():
+            name, size = header.decode().split()
+            data = child.stdout.read(int(size))
+            if len(data) < int(size):
+                break
+            if name == FAILURE:
+                failure = _error(**json.loads(data))
+            else:
+                writes.put(name, data)
+    status = child.wait()
+    if failure:
+        raise failure
+    if status:
+        raise RuntimeError(f"the crawl's process ended with {status}: see its log above")
+
+
+class _Writes:
+    """Writes a few files at a time; its end waits for all of them.
+
+    Raises:
+        LangaudioError: a write failed; told at one of the next, or at the end.
+    """
+
+    def __init__(self, staging: Staging) -> None:
+        self._staging = staging
+        self._pool = ThreadPoolExecutor(_WRITES)
+        self._waiting: deque[tuple[Future[str], int]] = deque()
+        self._bytes = 0
+
+    def put(self, name: str, data: bytes) -> None:
+        self._waiting.append((self._pool.submit(self._staging.put, name, data), len(data)))
+        self._bytes += len(data)
+        while self._bytes > _MAX_WAITING_BYTES or (self._waiting and self._waiting[0][0].done()):
+            self._wait_for_first()
+
+    def _wait_for_first(self) -> None:
+        write, size = self._waiting.popleft()
+        write.result()
+        self._bytes -= size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=kind is not None)
+        if kind is None:
+            while self._waiting:
+                self._wait_for_first()
 
 
 def _error(kind: str, message: str, reason: str = "") -> LangaudioError:

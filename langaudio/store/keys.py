@@ -23,23 +23,14 @@ def run_id(text: str) -> str:
 
 
 def staging(source: str, run: str, language: str, name: str = "") -> str:
-    """Return the key of a staged file, or the prefix of all of them."""
+    """Return the key of a staged file (``items.jsonl``, ``audio/NAME``), or the prefix of all of them."""
     folders = _checked("source", source), _checked("run id", run), _checked("language", language)
-    prefix = f"staging/{'/'.join(folders)}/"
-    return prefix + (_checked("name", name) if name else "")
+    parts = [_checked("name", part) for part in name.split("/")] if name else [""]
+    return "/".join(("staging", *folders, *parts))
 
 
 def staging_of_source(source: str) -> str:
     return f"staging/{_checked('source', source)}/"
-
-
-def staged_audio(source: str, run: str, language: str, name: str) -> str:
-    return staging(source, run, language) + f"audio/{_checked('name', name)}"
-
-
-def staged_page(source: str, run: str, language: str, name: str) -> str:
-    """Return the key of a page that could not be read, kept for people to look at."""
-    return staging(source, run, language) + f"pages/{_checked('name', name)}.html"
 
 
 def raw(language: str, clip_id: str, extension: str) -> str:

@@ -12,7 +12,7 @@ from langaudio.store import keys
 
 def test_keys_are_those_of_the_contract() -> None:
     assert keys.staging("demo", "run", "fr", "items.jsonl") == "staging/demo/run/fr/items.jsonl"
-    assert keys.staged_audio("demo", "run", "fr", "ab") == "staging/demo/run/fr/audio/ab"
+    assert keys.staging("demo", "run", "fr", "audio/ab") == "staging/demo/run/fr/audio/ab"
     assert keys.raw("fr", "0a", "mp3") == "raw/fr/0a.mp3"
     assert keys.quarantine("fr", "0a", "json") == "quarantine/fr/0a.json"
     assert keys.catalog("fr", "run") == "catalog/fr/run.parquet"
@@ -24,7 +24,7 @@ def test_no_name_makes_a_key_outside_its_prefix(name: str) -> None:
     for make, prefix in (
         (lambda: keys.raw("fr", name, "mp3"), "raw/fr/"),
         (lambda: keys.raw(name, "0a", "mp3"), "raw/"),
-        (lambda: keys.staged_audio("demo", name, "fr", name), "staging/demo/"),
+        (lambda: keys.staging("demo", name, "fr", name), "staging/demo/"),
         (lambda: keys.catalog("fr", name), "catalog/fr/"),
         (lambda: keys.augmented(name, "fr", name, name), "augmented/"),
     ):

@@ -16,12 +16,11 @@ from scrapy.http import Response, TextResponse
 from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
 
-from langaudio.crawl.entry import Entry
+from langaudio.crawl.clips import Entry, StagedClip
 from langaudio.crawl.harvest import Harvest
+from langaudio.crawl.job import Put
 from langaudio.crawl.pages import PageChanged
 from langaudio.crawl.policy import OffSite, Refused
-from langaudio.crawl.staging import StagedClip
-from langaudio.crawl.writer import Writer
 from langaudio.errors import LangaudioError, Unavailable
 
 _Page = TypeVar("_Page")
@@ -42,17 +41,22 @@ class ClipSpider(scrapy.Spider):
         harvest: takes the entries.
         roots: the source's roots; the first is where to begin.
         section: where the source keeps the language.
-        writer: writes the files that are staged; None for a spider that is only tried.
+        put: stages a file; None for a spider that is only tried.
 
     Attributes:
         failure: why the crawl ended early, if it did.
     """
 
     def __init__(
-        self, harvest: Harvest, roots: list[str], section: str, writer: Writer | None = None, **kwargs: Any
+        self,
+        harvest: Harvest,
+        roots: list[str],
+        section: str,
+        put: Put | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.harvest, self.roots, self.section, self.writer = harvest, roots, section, writer
+        self.harvest, self.roots, self.section, self.put = harvest, roots, section, put
         self.failure: LangaudioError | None = None
         self._failures_in_a_row = 0
         self._closing: asyncio.Future[None] | None = None
@@ -116,9 +120,9 @@ class ClipSpider(scrapy.Spider):
 
     def unreadable(self, response: Response, error: PageChanged) -> CloseSpider:
         """Keep a page that cannot be read; return what to raise."""
-        name = hashlib.sha256(response.url.encode()).hexdigest()[:20]
-        key = self.harvest.staging.keep_page(name, response.body)
-        self.failure = self.failure or PageChanged(f"{error} The page is kept as {key}.")
+        name = f"pages/{hashlib.sha256(response.url.encode()).hexdigest()[:20]}.html"
+        kept = f" The page is kept as {self.put(name, response.body)}." if self.put else ""
+        self.failure = self.failure or PageChanged(f"{error}{kept}")
         return CloseSpider("failed")
 
     def parse_audio(self, response: Response, clip: StagedClip) -> Iterator[Any]:

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 from scrapy import Request, signals
 from scrapy.http import Response
 
-from langaudio.crawl.entry import Entry
+from langaudio.crawl.clips import Entry
 from langaudio.crawl.pages import PageChanged
 from langaudio.crawl.spiders.base import NOT_MODIFIED, ClipSpider
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from parsel import Selector
 
-from langaudio.crawl.entry import Entry
+from langaudio.crawl.clips import Entry
 from langaudio.crawl.pages import PageChanged
 from langaudio.crawl.pages.audio_lingua import new, old
 from langaudio.crawl.pages.audio_lingua.feed import parse_feed

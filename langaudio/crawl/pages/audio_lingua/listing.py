@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from parsel import Selector, SelectorList
 
-from langaudio.crawl.entry import Entry
+from langaudio.crawl.clips import Entry
 from langaudio.crawl.pages import absolute
 
 _LEVELS = {10: "A1", 11: "A2", 12: "B1", 13: "B2", 14: "C1", 15: "C2"}

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from parsel import Selector
 
-from langaudio.crawl.entry import Entry
+from langaudio.crawl.clips import Entry
 from langaudio.crawl.pages import PageChanged, absolute
 from langaudio.crawl.pages.audio_lingua.listing import ListPage, announced, article_page, tags_of, text_of
 from langaudio.crawl.pages.french_dates import parse_french_date

@@ -7,7 +7,7 @@ from datetime import date
 
 from parsel import Selector
 
-from langaudio.crawl.entry import Entry
+from langaudio.crawl.clips import Entry
 from langaudio.crawl.pages import PageChanged, absolute
 from langaudio.crawl.pages.audio_lingua.listing import ListPage, announced, article_page, tags_of
 
