@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from langaudio.errors import LangaudioError
@@ -26,6 +27,11 @@ class Settings(BaseSettings):
     s3_access_key: SecretStr | None = Field(None, description="Empty: the AWS SDK's usual chain.")
     s3_secret_key: SecretStr | None = Field(None, description="Empty: the AWS SDK's usual chain.")
     s3_region: str = Field("us-east-1", description="S3 region.")
+    s3_prefix: str = Field("", description="Prefix of all keys, in a bucket that is shared.")
+    s3_encryption: Literal["", "AES256", "aws:kms"] = Field(
+        "", description="Encryption that the server is asked for; empty: the bucket's default."
+    )
+    s3_kms_key: str = Field("", description="Id of the KMS key; empty: the account's default.")
 
     mlflow_uri: str = Field("http://127.0.0.1:5000", description="MLflow tracking server.")
     speaker_key: SecretStr | None = Field(
@@ -76,6 +82,11 @@ class Settings(BaseSettings):
     mlflow_port: int = Field(5000, ge=1, le=65535, description="Port of the local MLflow.")
     demo_port: int = Field(8000, ge=1, le=65535, description="Port of the demo site.")
     parallelism: int = Field(4, ge=1, description="Airflow tasks that run at once, locally.")
+
+    @field_validator("s3_prefix")
+    @classmethod
+    def _as_a_folder(cls, prefix: str) -> str:
+        return f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
     @property
     def user_agent(self) -> str:

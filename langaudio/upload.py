@@ -247,7 +247,7 @@ def _with_audio(
     store: Store, staging: Staging, clips: Sequence[StagedClip]
 ) -> Iterator[tuple[StagedClip, bytes]]:
     """Yield every clip with its bytes; with none, if none were staged."""
-    files = store.get_many(staging.audio_key(clip.audio) for clip in clips if clip.audio)
+    files = store.get_many(staging.key(f"audio/{clip.audio}") for clip in clips if clip.audio)
     for clip in clips:
         yield clip, next(files)[1] if clip.audio else b""
 

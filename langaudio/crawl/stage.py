@@ -12,12 +12,10 @@ import json
 import pickle
 import subprocess
 import sys
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any
 
 from langaudio import speakers
 from langaudio.crawl import known
@@ -32,8 +30,6 @@ from langaudio.store import Store, keys
 
 _MAX_PAGE_BYTES = 5 * 2**20
 _PIPE_BYTES = 2**20
-_WRITES = 4
-_MAX_WAITING_BYTES = 16 * 2**20
 
 
 def crawl(
@@ -131,8 +127,8 @@ def manners(source: Source) -> dict[str, Any]:
 @contextmanager
 def _child() -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "langaudio.crawl.child"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "pipesize": _PIPE_BYTES}
-    with subprocess.Popen(command, **pipes) as child:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, pipesize=_PIPE_BYTES) as child:
         try:
             yield child
         except BaseException:
@@ -152,7 +148,7 @@ def _crawl_by(child: subprocess.Popen[bytes], job: Job, staging: Staging) -> Non
         pickle.dump(job, child.stdin)
         child.stdin.close()
     failure = None
-    with _Writes(staging) as writes:
+    with staging.store.writing() as writing:
         while header := child.stdout.readline():
             name, size = header.decode().split()
             data = child.stdout.read(int(size))
@@ -161,46 +157,12 @@ def _crawl_by(child: subprocess.Popen[bytes], job: Job, staging: Staging) -> Non
             if name == FAILURE:
                 failure = _error(**json.loads(data))
             else:
-                writes.put(name, data)
+                writing.put(staging.key(name), data)
     status = child.wait()
     if failure:
         raise failure
     if status:
         raise RuntimeError(f"the crawl's process ended with {status}: see its log above")
-
-
-class _Writes:
-    """Writes a few files at a time; its end waits for all of them.
-
-    Raises:
-        LangaudioError: a write failed; told at one of the next, or at the end.
-    """
-
-    def __init__(self, staging: Staging) -> None:
-        self._staging = staging
-        self._pool = ThreadPoolExecutor(_WRITES)
-        self._waiting: deque[tuple[Future[str], int]] = deque()
-        self._bytes = 0
-
-    def put(self, name: str, data: bytes) -> None:
-        self._waiting.append((self._pool.submit(self._staging.put, name, data), len(data)))
-        self._bytes += len(data)
-        while self._bytes > _MAX_WAITING_BYTES or (self._waiting and self._waiting[0][0].done()):
-            self._wait_for_first()
-
-    def _wait_for_first(self) -> None:
-        write, size = self._waiting.popleft()
-        write.result()
-        self._bytes -= size
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=kind is not None)
-        if kind is None:
-            while self._waiting:
-                self._wait_for_first()
 
 
 def _error(kind: str, message: str, reason: str = "") -> LangaudioError:

@@ -24,7 +24,7 @@ class Staging:
         self.folder = keys.staging(source, run, language)
 
     def complete(self) -> bool:
-        return self.store.exists(self._key("_SUCCESS"))
+        return self.store.exists(self.key("_SUCCESS"))
 
     def audio_names(self) -> set[str]:
         """Return the names of the audio files that are there."""
@@ -32,17 +32,14 @@ class Staging:
         return {item.key.removeprefix(prefix) for item in self.store.list(prefix)}
 
     def put(self, name: str, data: bytes) -> str:
-        """Write ``items.jsonl``, ``audio/NAME``, ``pages/NAME.html`` …; return its key."""
-        key = self._key(name)
+        """Write a file of the folder; return its key."""
+        key = self.key(name)
         self.store.put(key, data)
         return key
 
     def succeed(self) -> None:
         """Declare the crawl complete."""
         self.put("_SUCCESS", b"")
-
-    def audio_key(self, name: str) -> str:
-        return self._key(f"audio/{name}")
 
     def clips(self) -> list[StagedClip]:
         """Return the items of a complete crawl.
@@ -68,21 +65,22 @@ class Staging:
         try:
             stats: dict[str, Any] = json.loads(self._get("stats.json"))
         except MissingObject:
-            raise RuntimeError(f"the crawl ended well but left no {self._key('stats.json')}") from None
+            raise RuntimeError(f"the crawl ended well but left no {self.key('stats.json')}") from None
         return stats
 
     def uploaded(self) -> bool:
-        return self.store.exists(self._key("_UPLOADED"))
+        return self.store.exists(self.key("_UPLOADED"))
 
     def close_upload(self) -> None:
         """Declare that all of this run is published or in quarantine."""
         self.put("_UPLOADED", b"")
 
-    def _get(self, name: str) -> bytes:
-        return self.store.get(self._key(name))
-
-    def _key(self, name: str) -> str:
+    def key(self, name: str) -> str:
+        """Return the key of a file of the folder (``items.jsonl``, ``audio/NAME``)."""
         return keys.staging(self.source, self.run, self.language, name)
+
+    def _get(self, name: str) -> bytes:
+        return self.store.get(self.key(name))
 
 
 def newest_run(store: Store, source: str, language: str) -> str:
@@ -103,4 +101,3 @@ def newest_run(store: Store, source: str, language: str) -> str:
             f"run `langaudio crawl {language} --source {source}` first."
         )
     return max(done)[1]
-

@@ -1,36 +1,67 @@
 """The bucket: a thin wrapper of boto3's S3 client that speaks in keys and bytes.
 
-Only what every S3 has is used: PUT, GET, HEAD, LIST, COPY and DELETE of whole objects. An object is
-complete or absent, because a PUT is.
+Only what every S3 has is used: PUT, GET, HEAD, LIST, COPY and DELETE of whole objects, ranges of them, and
+multipart uploads. An object is complete or absent, because a PUT is.
+
+What is written and read is compared with its MD5, which S3 tells as the ETag. Where a server's ETags are no
+MD5 (AWS with KMS, for example), that is found out and remembered, and the SDK's own checksums have to do.
 """
 
 from __future__ import annotations
 
+import base64
+import functools
+import hashlib
+import io
+import random
+import re
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self, TypeVar
 
-import boto3
 import botocore.exceptions
-from botocore.config import Config
 
-from langaudio import __version__
-from langaudio.errors import LangaudioError, Unavailable
+from langaudio.errors import LangaudioError
 from langaudio.settings import settings
 from langaudio.store import keys
+from langaudio.store.client import CONNECTIONS, client, use_client
+from langaudio.store.errors import (
+    S3_ERRORS,
+    Damaged,
+    MissingObject,
+    explanation,
+    is_worth_another_try,
+    status,
+)
 
-__all__ = ["MissingObject", "ObjectInfo", "Store", "default_store", "keys", "store_of_bucket"]
+__all__ = [
+    "MissingObject",
+    "ObjectInfo",
+    "Store",
+    "UnfinishedUpload",
+    "default_store",
+    "keys",
+    "store_of_bucket",
+    "use_client",
+]
 
-_CONNECTIONS = 16
+_T = TypeVar("_T")
 
+_ATTEMPTS = 5
+_FIRST_PAUSE_S = 0.1
 
-class MissingObject(LangaudioError):
-    """There is no object under this key."""
+PART_BYTES = 16 * 2**20
+"""Objects that are larger are written in parts of this size."""
+
+_WRITERS = 4
+_MAX_WAITING_BYTES = 32 * 2**20
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -43,22 +74,48 @@ class ObjectInfo:
     etag: str
 
 
+@dataclass(frozen=True)
+class UnfinishedUpload:
+    """A multipart upload that was neither completed nor aborted."""
+
+    key: str
+    upload_id: str
+    begun: datetime
+
+
 class Store:
-    """One bucket.
+    """One bucket, or the part of one below a prefix.
+
+    Every method may raise ``Unavailable`` (the server does not answer, or damages what it is sent) and
+    ``LangaudioError`` (no such bucket, keys that are refused).
 
     Args:
-        client: a boto3 S3 client; Airflow hands in one made from a connection.
+        client: a boto3 S3 client.
         bucket: its name.
+        prefix: of all keys, with its ``/``; no method shows it.
+        encryption: arguments of every write that ask for encryption by the server.
     """
 
-    def __init__(self, client: Any, bucket: str) -> None:
+    def __init__(
+        self, client: Any, bucket: str, prefix: str = "", encryption: dict[str, str] | None = None
+    ) -> None:
         self._client = client
         self.bucket = bucket
-        client.meta.events.register_last("before-call.s3.PutObject", _send_at_once, unique_id="langaudio")
+        self._prefix = prefix
+        self._encryption = encryption or {}
+        self._etags_are_md5 = True
+        client.meta.events.register_last("before-call.s3", _send_at_once, unique_id="langaudio")
 
     def put(self, key: str, data: bytes) -> None:
-        with self._explained(key):
-            self._client.put_object(Bucket=self.bucket, Key=key, Body=data)
+        """Write an object."""
+        if len(data) > PART_BYTES:
+            self._put_in_parts(key, data)
+        else:
+            self._tried(key, lambda: self._put(key, data))
+
+    def writing(self) -> Writing:
+        """Return a context that writes several objects at a time, and whose end waits for all of them."""
+        return Writing(self)
 
     def get(self, key: str, max_bytes: int | None = None) -> bytes:
         """Return an object's bytes.
@@ -67,135 +124,297 @@ class Store:
             MissingObject: there is none.
             LangaudioError: it is larger than ``max_bytes``.
         """
-        with self._explained(key):
-            answer = self._client.get_object(Bucket=self.bucket, Key=key)
-            if max_bytes is not None and answer["ContentLength"] > max_bytes:
-                answer["Body"].close()
-                raise LangaudioError(f"{key!r} is larger than {max_bytes} bytes.")
-            body: bytes = answer["Body"].read()
-            return body
+        return self._tried(key, lambda: self._get(key, max_bytes))
 
     def get_many(self, wanted: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yield ``(key, bytes)`` in the order asked for, reading a few objects ahead."""
-        ahead: deque[tuple[str, Any]] = deque()
-        with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        ahead: deque[tuple[str, Future[bytes]]] = deque()
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
             for key in wanted:
                 ahead.append((key, pool.submit(self.get, key)))
-                if len(ahead) >= 2 * _CONNECTIONS:
+                if len(ahead) >= 2 * CONNECTIONS:
                     first, future = ahead.popleft()
                     yield first, future.result()
             for first, future in ahead:
                 yield first, future.result()
 
+    def open(self, item: ObjectInfo) -> io.RawIOBase:
+        """Return an object as a file of which only what is read is fetched."""
+        return _ObjectFile(self, item)
+
+    def get_range(self, key: str, begin: int, end: int) -> bytes:
+        """Return the bytes ``begin`` … ``end`` (exclusive) of an object, which has them."""
+
+        def read() -> bytes:
+            data: bytes = self._get_object(key, Range=f"bytes={begin}-{end - 1}")["Body"].read()
+            if len(data) != end - begin:
+                raise Damaged(f"{len(data)} bytes of {key!r} came instead of {end - begin}.")
+            return data
+
+        return self._tried(key, read)
+
     def exists(self, key: str) -> bool:
         try:
-            with self._explained(key):
-                self._client.head_object(Bucket=self.bucket, Key=key)
+            self._tried(key, lambda: self._client.head_object(Bucket=self.bucket, Key=self._prefix + key))
         except MissingObject:
             return False
         return True
 
     def folders(self, prefix: str) -> list[str]:
         """Return the names directly below a prefix that have objects below them."""
-        with self._explained(prefix):
+        whole = self._prefix + prefix
+
+        def read() -> list[str]:
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=prefix, Delimiter="/"
+                Bucket=self.bucket, Prefix=whole, Delimiter="/"
             )
             return [
-                item["Prefix"].removeprefix(prefix).rstrip("/")
+                item["Prefix"].removeprefix(whole).rstrip("/")
                 for page in pages
                 for item in page.get("CommonPrefixes", ())
             ]
 
+        return self._tried(prefix, read)
+
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield the objects under a prefix, in the order of their keys."""
-        with self._explained(prefix):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-            for page in pages:
-                for item in page.get("Contents", ()):
-                    yield ObjectInfo(item["Key"], item["Size"], item["LastModified"], item.get("ETag", ""))
+        token: dict[str, str] | None = {}
+        while token is not None:
+            page, token = self._tried(prefix, functools.partial(self._page, prefix, token))
+            yield from page
 
     def copy(self, source: str, target: str) -> None:
-        with self._explained(source):
-            self._client.copy_object(
-                Bucket=self.bucket, Key=target, CopySource={"Bucket": self.bucket, "Key": source}
-            )
+        self._tried(
+            source,
+            lambda: self._client.copy_object(
+                Bucket=self.bucket,
+                Key=self._prefix + target,
+                CopySource={"Bucket": self.bucket, "Key": self._prefix + source},
+                **self._encryption,
+            ),
+        )
 
     def delete(self, key: str) -> None:
-        with self._explained(key):
-            self._client.delete_object(Bucket=self.bucket, Key=key)
+        """Delete an object, if it is there."""
+        self._tried(key, lambda: self._client.delete_object(Bucket=self.bucket, Key=self._prefix + key))
+
+    def unfinished_uploads(self) -> Sequence[UnfinishedUpload]:
+        """Return the multipart uploads that nobody has finished: those of a process that was killed."""
+
+        def read() -> Sequence[UnfinishedUpload]:
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.bucket, Prefix=self._prefix
+            )
+            return [
+                UnfinishedUpload(item["Key"].removeprefix(self._prefix), item["UploadId"], item["Initiated"])
+                for page in pages
+                for item in page.get("Uploads", ())
+            ]
+
+        return self._tried("", read)
+
+    def abort(self, upload: UnfinishedUpload) -> None:
+        """Throw away the parts of an upload that nobody has finished."""
+        self._tried(
+            upload.key,
+            lambda: self._client.abort_multipart_upload(
+                Bucket=self.bucket, Key=self._prefix + upload.key, UploadId=upload.upload_id
+            ),
+        )
 
     def create_bucket(self) -> None:
         """Make the bucket, unless it is there."""
         try:
             self._client.head_bucket(Bucket=self.bucket)
         except botocore.exceptions.ClientError as error:
-            if _status(error) != 404:
-                raise self._explanation(error, "") from error
-            with self._explained(""):
-                self._client.create_bucket(Bucket=self.bucket)
+            if status(error) != 404:
+                raise self._explained(error, "") from error
+            region = self._client.meta.region_name
+            elsewhere = region != "us-east-1" and "amazonaws.com" in self._client.meta.endpoint_url
+            place = {"CreateBucketConfiguration": {"LocationConstraint": region}} if elsewhere else {}
+            self._tried("", lambda: self._client.create_bucket(Bucket=self.bucket, **place))
         except botocore.exceptions.BotoCoreError as error:
-            raise self._explanation(error, "") from error
+            raise self._explained(error, "") from error
 
-    @contextmanager
-    def _explained(self, key: str) -> Iterator[None]:
+    def _put(self, key: str, data: bytes) -> None:
+        digest = _md5(data)
+        answer = self._client.put_object(
+            Bucket=self.bucket,
+            Key=self._prefix + key,
+            Body=data,
+            ContentMD5=base64.b64encode(bytes.fromhex(digest)).decode(),
+            **self._encryption,
+        )
+        if self._tells_another_md5(answer, digest):
+            # Either what is there is damaged, or ETags are no MD5 here: reading it tells.
+            if self._get_object(key)["Body"].read() != data:
+                raise Damaged(f"{key!r} is another in the bucket than was sent.")
+            self._etags_are_md5 = False
+
+    def _put_in_parts(self, key: str, data: bytes) -> None:
+        where = {"Bucket": self.bucket, "Key": self._prefix + key}
+        begun = self._tried(key, lambda: self._client.create_multipart_upload(**where, **self._encryption))
+        upload = where | {"UploadId": begun["UploadId"]}
         try:
-            yield
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
-            raise self._explanation(error, key) from error
-
-    def _explanation(self, error: Exception, key: str) -> LangaudioError:
-        where = f"bucket {self.bucket!r} at {self._client.meta.endpoint_url}"
-        if isinstance(error, botocore.exceptions.ClientError):
-            code = error.response.get("Error", {}).get("Code", "")
-            if code == "NoSuchBucket":
-                return LangaudioError(f"There is no {where}: create it, or set LANGAUDIO_BUCKET.")
-            if _status(error) == 404:
-                return MissingObject(f"There is no object {key!r} in {where}.")
-            if _status(error) in (401, 403):
-                return LangaudioError(
-                    f"The {where} refuses our keys ({code}): check LANGAUDIO_S3_ACCESS_KEY and "
-                    "LANGAUDIO_S3_SECRET_KEY, or the credentials of the AWS SDK."
-                )
-        if isinstance(error, botocore.exceptions.NoCredentialsError):
-            return LangaudioError(
-                f"There are no keys for the {where}: set LANGAUDIO_S3_ACCESS_KEY and "
-                "LANGAUDIO_S3_SECRET_KEY, configure the AWS SDK, or start the local services with `make up`."
+            with ThreadPoolExecutor(_WRITERS) as pool:
+                chunks = [data[begin : begin + PART_BYTES] for begin in range(0, len(data), PART_BYTES)]
+                numbers = range(1, len(chunks) + 1)
+                parts = list(pool.map(lambda *part: self._put_part(key, upload, *part), numbers, chunks))
+            self._tried(
+                key,
+                lambda: self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}),
             )
-        return Unavailable(f"The {where} does not answer ({error}): is it running?")
+        except BaseException:
+            self._client.abort_multipart_upload(**upload)
+            raise
+
+    def _put_part(self, key: str, upload: dict[str, Any], number: int, chunk: bytes) -> dict[str, Any]:
+        digest = _md5(chunk)
+
+        def put() -> dict[str, Any]:
+            answer = self._client.upload_part(
+                **upload,
+                PartNumber=number,
+                Body=chunk,
+                ContentMD5=base64.b64encode(bytes.fromhex(digest)).decode(),
+            )
+            if self._tells_another_md5(answer, digest):
+                raise Damaged(f"Part {number} of {key!r} arrived as another than was sent.")
+            return {"PartNumber": number, "ETag": answer["ETag"]}
+
+        return self._tried(key, put)
+
+    def _get(self, key: str, max_bytes: int | None) -> bytes:
+        answer = self._get_object(key)
+        if max_bytes is not None and answer["ContentLength"] > max_bytes:
+            answer["Body"].close()
+            raise LangaudioError(f"{key!r} is larger than {max_bytes} bytes.")
+        data: bytes = answer["Body"].read()
+        if len(data) != answer["ContentLength"]:
+            raise Damaged(f"{len(data)} bytes of {key!r} came instead of {answer['ContentLength']}.")
+        if self._tells_another_md5(answer, _md5(data)):
+            # What comes twice the same is not damaged on its way: then ETags are no MD5 here.
+            if self._get_object(key)["Body"].read() != data:
+                raise Damaged(f"{key!r} was damaged on its way from the bucket.")
+            self._etags_are_md5 = False
+        return data
+
+    def _get_object(self, key: str, **more: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self._client.get_object(Bucket=self.bucket, Key=self._prefix + key, **more)
+        return answer
+
+    def _tells_another_md5(self, answer: dict[str, Any], digest: str) -> bool:
+        etag, by_kms = _etag(answer), "kms" in answer.get("ServerSideEncryption", "")
+        return self._etags_are_md5 and not by_kms and bool(_MD5.fullmatch(etag)) and etag != digest
+
+    def _page(self, prefix: str, token: dict[str, str]) -> tuple[Sequence[ObjectInfo], dict[str, str] | None]:
+        """Return a page of a listing, and what asks for the next one."""
+        answer = self._client.list_objects_v2(Bucket=self.bucket, Prefix=self._prefix + prefix, **token)
+        page = [
+            ObjectInfo(
+                item["Key"].removeprefix(self._prefix), item["Size"], item["LastModified"], _etag(item)
+            )
+            for item in answer.get("Contents", ())
+        ]
+        more = answer.get("IsTruncated") and {"ContinuationToken": answer["NextContinuationToken"]}
+        return page, more or None
+
+    def _tried(self, key: str, operation: Callable[[], _T]) -> _T:
+        """Do an operation, again if what went wrong may pass, and explain what does not."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return operation()
+            except (*S3_ERRORS, Damaged) as error:
+                if attempt == _ATTEMPTS or not is_worth_another_try(error):
+                    raise self._explained(error, key) from error
+            time.sleep(_FIRST_PAUSE_S * 2**attempt * random.random())  # noqa: S311
+        raise AssertionError("unreachable")
+
+    def _explained(self, error: Exception, key: str) -> LangaudioError:
+        where = f"bucket {self.bucket!r} at {self._client.meta.endpoint_url}"
+        if isinstance(error, LangaudioError):
+            return Damaged(f"{error} So it was {_ATTEMPTS} times, of {where}.")
+        return explanation(error, self._prefix + key, where)
+
+
+class Writing:
+    """Writes several objects at a time; see ``Store.writing``.
+
+    An error of a write is raised by one of the next ``put``, or at the end.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pool = ThreadPoolExecutor(_WRITERS)
+        self._waiting: deque[tuple[Future[None], int]] = deque()
+        self._bytes = 0
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object soon; wait if too many bytes wait already."""
+        self._waiting.append((self._pool.submit(self._store.put, key, data), len(data)))
+        self._bytes += len(data)
+        while self._bytes > _MAX_WAITING_BYTES or (self._waiting and self._waiting[0][0].done()):
+            self._wait_for_first()
+
+    def wait(self) -> None:
+        """Wait until all is written."""
+        while self._waiting:
+            self._wait_for_first()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self.wait()
+        finally:
+            self._pool.shutdown(cancel_futures=True)
+
+    def _wait_for_first(self) -> None:
+        write, size = self._waiting.popleft()
+        write.result()
+        self._bytes -= size
+
+
+class _ObjectFile(io.RawIOBase):
+    def __init__(self, store: Store, item: ObjectInfo) -> None:
+        self._store, self._item, self._at = store, item, 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._item.size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._at + len(buffer), self._item.size)
+        if end <= self._at:
+            return 0
+        data = self._store.get_range(self._item.key, self._at, end)
+        buffer[: len(data)] = data
+        self._at = end
+        return len(data)
 
 
 @lru_cache(maxsize=1)
 def default_store() -> Store:
-    """Return the store that the settings name: one client a process."""
-    return store_of_bucket(settings().bucket)
+    """Return the store that the settings name."""
+    return store_of_bucket(settings().bucket, settings().s3_prefix)
 
 
-def store_of_bucket(bucket: str) -> Store:
+def store_of_bucket(bucket: str, prefix: str = "") -> Store:
     """Return the store of another bucket of the same S3."""
-    return Store(_client(), bucket)
-
-
-def _client() -> Any:
     wanted = settings()
-    return boto3.client(
-        "s3",
-        endpoint_url=wanted.s3_endpoint or None,
-        region_name=wanted.s3_region,
-        aws_access_key_id=wanted.s3_access_key and wanted.s3_access_key.get_secret_value(),
-        aws_secret_access_key=wanted.s3_secret_key and wanted.s3_secret_key.get_secret_value(),
-        config=Config(
-            signature_version="s3v4",
-            user_agent=f"langaudio/{__version__}",  # boto's own is made anew for every request
-            retries={"mode": "adaptive", "max_attempts": 4},
-            connect_timeout=5,
-            read_timeout=30,
-            max_pool_connections=_CONNECTIONS,
-            # AWS takes boto's CRC32 trailers, not every other S3 does.
-            **({"request_checksum_calculation": "when_required"} if wanted.s3_endpoint else {}),
-            s3={"addressing_style": "path"} if wanted.s3_endpoint else {},
-        ),
-    )
+    asked = {"ServerSideEncryption": wanted.s3_encryption, "SSEKMSKeyId": wanted.s3_kms_key}
+    return Store(client(), bucket, prefix, {name: value for name, value in asked.items() if value})
 
 
 def _send_at_once(params: dict[str, Any], **_: Any) -> None:
@@ -203,5 +422,9 @@ def _send_at_once(params: dict[str, Any], **_: Any) -> None:
     params["headers"].pop("Expect", None)
 
 
-def _status(error: botocore.exceptions.ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _etag(answer: dict[str, Any]) -> str:
+    return str(answer.get("ETag", "")).strip('"')

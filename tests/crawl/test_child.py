@@ -68,7 +68,7 @@ def test_a_file_that_looks_like_two_comes_as_one(store: Store, library: Library)
     crawl(store, "fr", source="demo", run="one")
     staging = Staging(store, "demo", "one", "fr")
     (clip,) = [clip for clip in staging.clips() if (clip.source_url or "").endswith(FILE)]
-    assert store.get(staging.audio_key(str(clip.audio))) == b"audio 5\nabcde" * 9
+    assert store.get(staging.key(f"audio/{clip.audio}")) == b"audio 5\nabcde" * 9
 
 
 def _once_killed(held: threading.Event) -> Callable[[Any], Response]:

@@ -69,7 +69,7 @@ def test_a_crawl_that_was_cut_off_fetches_only_what_is_missing(store: Store, sit
     clips = staging.clips()
     lost = next(clip for clip in clips if clip.audio)
     store.delete("staging/demo/one/fr/_SUCCESS")
-    store.delete(staging.audio_key(str(lost.audio)))
+    store.delete(staging.key(f"audio/{lost.audio}"))
     again = crawl(store, "fr", source="demo", run="one")
     assert 0 < again["audio_bytes"] < whole["audio_bytes"]
     assert [clip.page_url for clip in staging.clips()] == [clip.page_url for clip in clips]

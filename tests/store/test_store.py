@@ -1,15 +1,18 @@
-"""The store against a real S3 server, and against servers that are wrong or away."""
+"""The store against two real S3 servers, against servers that are wrong or away, and through bad networks."""
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from langaudio.errors import LangaudioError, Unavailable
 from langaudio.settings import settings
-from langaudio.store import MissingObject, Store, default_store
-from tests.conftest import free_port
+from langaudio.store import PART_BYTES, MissingObject, Store, default_store
+from tests.conftest import free_port, settings_of
+from tests.store.faults import FAULTS, FaultyProxy
 
 
 def test_what_was_put_is_what_is_got(store: Store) -> None:
@@ -62,6 +65,136 @@ def test_creating_a_bucket_twice_keeps_it(store: Store) -> None:
     assert store.get("raw/fr/a") == b"x"
 
 
+def test_a_large_object_goes_in_parts_and_comes_whole(store: Store) -> None:
+    data = bytes(range(256)) * (2 * PART_BYTES // 256) + b"end"
+    store.put("augmented/r/fr/shard-0.tar", data)
+    assert store.get("augmented/r/fr/shard-0.tar") == data
+    assert store.unfinished_uploads() == []
+
+
+def test_a_large_object_whose_parts_fail_leaves_none_of_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise Unavailable("gone")
+
+    monkeypatch.setattr(store, "_put_part", fail)
+    with pytest.raises(Unavailable, match="gone"):
+        store.put("a/b", bytes(2 * PART_BYTES))
+    assert store.unfinished_uploads() == []
+    assert not store.exists("a/b")
+
+
+def test_an_upload_that_nobody_finished_is_found_and_thrown_away(store: Store) -> None:
+    store._client.create_multipart_upload(Bucket=store.bucket, Key="a/b")
+    (left,) = store.unfinished_uploads()
+    assert left.key == "a/b"
+    store.abort(left)
+    assert store.unfinished_uploads() == []
+
+
+def test_an_open_object_is_fetched_where_it_is_read(store: Store) -> None:
+    data = bytes(range(256)) * 4000
+    store.put("a/b", data)
+    (item,) = store.list("a/")
+    with store.open(item) as file:
+        file.seek(-3, 2)
+        assert file.read(10) == data[-3:]
+        file.seek(1000)
+        assert file.read(5) == data[1000:1005]
+        assert file.tell() == 1005
+
+
+def test_an_object_that_is_too_large_is_not_read(store: Store) -> None:
+    store.put("a/b", bytes(1000))
+    with pytest.raises(LangaudioError, match="larger than 999 bytes"):
+        store.get("a/b", max_bytes=999)
+
+
+def test_many_objects_are_written_at_a_time(store: Store) -> None:
+    with store.writing() as writing:
+        for number in range(50):
+            writing.put(f"a/{number}", bytes([number]))
+    assert {item.key: store.get(item.key) for item in store.list("")} == {
+        f"a/{number}": bytes([number]) for number in range(50)
+    }
+
+
+def test_a_write_that_fails_among_many_is_told(store: Store) -> None:
+    gone = Store(store._client, "never-made")
+    writing = gone.writing()
+    writing.put("a", b"")
+    with pytest.raises(LangaudioError, match="There is no bucket 'never-made'"):
+        writing.wait()
+
+
+def test_a_prefix_is_before_every_key_and_never_seen(store: Store) -> None:
+    part = Store(store._client, store.bucket, prefix="team/langaudio/")
+    part.put("raw/fr/a", b"1")
+    part.copy("raw/fr/a", "quarantine/fr/a")
+    store.put("raw/fr/b", b"2")
+    assert [item.key for item in part.list("")] == ["quarantine/fr/a", "raw/fr/a"]
+    assert part.folders("") == ["quarantine", "raw"]
+    assert part.get("raw/fr/a") == store.get("team/langaudio/raw/fr/a") == b"1"
+    assert not part.exists("raw/fr/b")
+
+
+def test_encryption_is_asked_for(moto_endpoint: str, tmp_path: Path) -> None:
+    with settings_of(moto_endpoint, tmp_path, "encrypted", S3_ENCRYPTION="aws:kms", S3_PREFIX="team"):
+        store = default_store()
+        store.create_bucket()
+        store.put("a/b", b"x")
+        store.put("a/c", bytes(PART_BYTES + 1))
+        store.copy("a/b", "a/d")
+        for key in ("a/b", "a/c", "a/d"):
+            found = store._client.head_object(Bucket="encrypted", Key=f"team/{key}")
+            assert found["ServerSideEncryption"] == "aws:kms"
+        assert store.get("a/b") == b"x"
+
+
+def test_etags_that_are_no_md5_are_found_out(endpoint: str, tmp_path: Path) -> None:
+    with (
+        FaultyProxy(endpoint, share=0, seed=0, foreign_etags=True).served() as url,
+        settings_of(url, tmp_path, "foreign-etags"),
+    ):
+        store = default_store()
+        store.create_bucket()
+        for number in range(3):
+            store.put(f"a/{number}", b"x" * number)
+            assert store.get(f"a/{number}") == b"x" * number
+
+
+def test_of_2000_operations_none_is_lost_doubled_or_wrong(endpoint: str, tmp_path: Path) -> None:
+    proxy, chance = FaultyProxy(endpoint, share=0.05, seed=1), random.Random(1)
+    expected: dict[str, bytes] = {}
+    with proxy.served() as url, settings_of(url, tmp_path, "faults"):
+        store = default_store()
+        store.create_bucket()
+        for _ in range(2000):
+            key = f"a/{chance.randrange(60)}"
+            match chance.choice(("put", "put", "get", "get", "delete", "copy", "exists", "list")):
+                case "put":
+                    expected[key] = chance.randbytes(chance.choice((0, 1, 5_000, 100_000)))
+                    store.put(key, expected[key])
+                case "get" if key in expected:
+                    assert store.get(key) == expected[key]
+                case "get":
+                    with pytest.raises(MissingObject):
+                        store.get(key)
+                case "delete":
+                    store.delete(key)
+                    expected.pop(key, None)
+                case "copy" if key in expected:
+                    store.copy(key, key + "-copy")
+                    expected[key + "-copy"] = expected[key]
+                case "exists":
+                    assert store.exists(key) == (key in expected)
+                case "list":
+                    assert [item.key for item in store.list("a/")] == sorted(expected)
+    assert len(proxy.injected) == len(FAULTS)
+    assert proxy.injected.total() > 100
+
+
 def _with(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Store:
     for name, value in variables.items():
         monkeypatch.setenv(f"LANGAUDIO_{name}", value)
@@ -70,7 +203,7 @@ def _with(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Store:
     return default_store()
 
 
-@pytest.mark.usefixtures("store")
+@pytest.mark.usefixtures("configured")
 def test_wrong_keys_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = _with(monkeypatch, S3_SECRET_KEY="wrong")
     for attempt in (lambda: wrong.get("a"), lambda: list(wrong.list("a")), wrong.create_bucket):
