@@ -10,19 +10,31 @@ request for each.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-from collections.abc import Sequence
-from typing import Any
+import logging
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from langaudio.errors import LangaudioError
-from langaudio.store import Store, keys
+from langaudio.store import ObjectInfo, Store, keys
+
+log = logging.getLogger(__name__)
+
+_SMALL_BYTES = 2**20
+"""Parts up to this size are fetched whole, several at a time; of a larger one what is read."""
+
+_SETTLED = timedelta(days=2)
 
 _UTC = pa.timestamp("ms", tz="UTC")
+
+_VERSION = b"langaudio.catalog"
 
 SCHEMA = pa.schema(
     [
@@ -50,13 +62,16 @@ SCHEMA = pa.schema(
         pa.field("last_seen", _UTC, nullable=False),
         pa.field("gone", pa.bool_(), nullable=False),
         pa.field("format", pa.string(), nullable=False),
+        pa.field("fingerprint", pa.binary()),
     ],
-    metadata={"langaudio.catalog": "2"},
+    metadata={"langaudio.catalog": "3"},
 )
 """The columns. Durations are seconds, bitrate is bit/s, times are UTC."""
 
-_ADDED = {"format": "mp3"}
-"""Columns that parts of an older schema lack, and what holds for all of their rows."""
+_ADDED = {"format": "mp3", "fingerprint": None}
+"""Columns that parts of an older schema lack, and what holds for all of their rows.
+
+Reading migrates, and compaction writes the present schema."""
 
 _REFUSALS = pa.schema(
     [
@@ -83,16 +98,25 @@ def write_part(store: Store, language: str, run: str, rows: Sequence[dict[str, A
 def read_part(store: Store, language: str, run: str) -> list[dict[str, Any]]:
     """Return the rows that a run has written; none, if it has written none."""
     key = keys.catalog(language, run)
-    return _read_part(key, store.get(key), SCHEMA.names).to_pylist() if store.exists(key) else []
+    if not store.exists(key):
+        return []
+    return _read_part(key, io.BytesIO(store.get(key)), SCHEMA.names).to_pylist()
 
 
-def read(store: Store, language: str, columns: Sequence[str] | None = None) -> pa.Table:
+def read(
+    store: Store,
+    language: str,
+    columns: Sequence[str] | None = None,
+    *,
+    clip_ids: Collection[str] | None = None,
+) -> pa.Table:
     """Return the clips of a language, sorted by ``clip_id``.
 
     Args:
         store: the bucket.
         language: its tag.
-        columns: the columns wanted, in this order; all if None.
+        columns: the columns wanted, in this order; all if None. Of a large part no others are fetched.
+        clip_ids: only these clips; all if None.
 
     Raises:
         LangaudioError: a part has another schema than ours.
@@ -100,12 +124,48 @@ def read(store: Store, language: str, columns: Sequence[str] | None = None) -> p
     wanted = list(columns) if columns is not None else SCHEMA.names
     # What the merge itself needs is read along and dropped at the end.
     needed = [name for name in SCHEMA.names if name in {*wanted, "clip_id", "first_seen", "last_seen"}]
-    parts = [item.key for item in store.list(keys.catalog(language)) if item.key.endswith(".parquet")]
-    tables = [_read_part(key, data, needed) for key, data in store.get_many(parts)]
-    merged = _merge(pa.concat_tables(tables) if tables else SCHEMA.empty_table().select(needed))
+    merged = _merge(_read_parts(store, parts(store, language), needed, clip_ids))
     refused = pa.array(sorted(quarantined(store, language)), pa.string())
     kept = pc.invert(pc.is_in(merged["clip_id"], value_set=refused))
     return merged.filter(kept).select(wanted)
+
+
+def ids(store: Store, language: str) -> set[str]:
+    """Return the ids of all clips of a language that any part has, in quarantine or not."""
+    table = _read_parts(store, parts(store, language), ["clip_id"], None)
+    return set(table["clip_id"].to_pylist())
+
+
+def parts(store: Store, language: str) -> list[ObjectInfo]:
+    """Return the parts of a language's catalog, in the order of their keys."""
+    return [item for item in store.list(keys.catalog(language)) if item.key.endswith(".parquet")]
+
+
+def compact(store: Store, language: str, *, min_parts: int = 16, older_than: timedelta = _SETTLED) -> int:
+    """Fold the older parts of a language into one; return how many were folded.
+
+    Readers see every row at any moment: the folded part is written first, and the merge does not mind to
+    find a row twice. A part that is younger may still be written anew by a run that is repeated.
+
+    Args:
+        store: the bucket.
+        language: its tag.
+        min_parts: fewer are not worth it.
+        older_than: age that a part must have.
+    """
+    settled = datetime.now(UTC) - older_than
+    old = [item for item in parts(store, language) if item.modified < settled]
+    if len(old) < max(2, min_parts):
+        return 0
+    folded = _merge(_read_parts(store, old, SCHEMA.names, None))
+    name = hashlib.sha256("\n".join(f"{item.key} {item.etag}" for item in old).encode()).hexdigest()[:16]
+    store.put(keys.catalog(language, f"compacted-{name}"), _parquet(folded))
+    unchanged = {(item.key, item.etag) for item in parts(store, language)}
+    for item in old:
+        if (item.key, item.etag) in unchanged:
+            store.delete(item.key)
+    log.info("%s: %d parts of the catalog folded into one of %d rows", language, len(old), folded.num_rows)
+    return len(old)
 
 
 def quarantined(store: Store, language: str) -> set[str]:
@@ -155,22 +215,42 @@ def _refusals(store: Store, language: str) -> list[dict[str, str]]:
 
 def _parquet(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
+    pq.write_table(table, buffer, compression="zstd", row_group_size=2**17, write_page_checksum=True)
     return buffer.getvalue()
 
 
-def _read_part(key: str, data: bytes, columns: Sequence[str]) -> pa.Table:
+def _read_parts(
+    store: Store, items: Sequence[ObjectInfo], columns: Sequence[str], clip_ids: Collection[str] | None
+) -> pa.Table:
+    small = dict(store.get_many(item.key for item in items if item.size <= _SMALL_BYTES))
+    wanted = None if clip_ids is None else pa.array(sorted(clip_ids), pa.string())
+    tables = [SCHEMA.empty_table().select(columns)]
+    for item in items:
+        file = io.BytesIO(small[item.key]) if item.key in small else store.open(item)
+        table = _read_part(item.key, file, columns)
+        # Before the merge, so that few clips of many cost little.
+        tables.append(table if wanted is None else table.filter(pc.is_in(table["clip_id"], value_set=wanted)))
+    return pa.concat_tables(tables)
+
+
+def _read_part(key: str, source: BinaryIO | io.RawIOBase, columns: Sequence[str]) -> pa.Table:
+    ours = int(SCHEMA.metadata[_VERSION])
     try:
-        file = pq.ParquetFile(io.BytesIO(data))
+        file = pq.ParquetFile(source, pre_buffer=True, page_checksum_verification=True)
+        version = int((file.schema_arrow.metadata or {}).get(_VERSION, 1))
+        if version > ours:
+            raise LangaudioError(f"{key} has schema {version}, and this langaudio knows {ours}: update it.")
         table = file.read([name for name in columns if name in file.schema_arrow.names])
         for name in columns:
             if name in _ADDED and name not in table.column_names:
-                table = table.append_column(name, pa.array([_ADDED[name]] * table.num_rows, pa.string()))
+                table = table.append_column(
+                    name, pa.array([_ADDED[name]] * table.num_rows, SCHEMA.field(name).type)
+                )
         return table.select(list(columns)).cast(pa.schema([SCHEMA.field(name) for name in columns]))
-    except (pa.ArrowException, KeyError, ValueError) as error:
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise LangaudioError(
-            f"{key} is no part of a catalog of schema {SCHEMA.metadata[b'langaudio.catalog'].decode()} "
-            f"({error}): another version of langaudio wrote it, or something else did."
+            f"{key} is no part of a catalog of schema {ours} or older ({error}): something else wrote it, or "
+            "it is damaged; `langaudio doctor` tells more."
         ) from None
 
 

@@ -201,7 +201,7 @@ def draw_all(store: Store, folder: Path, clip: Path | None = None) -> Iterator[P
 def _transforms_on(data: bytes) -> bytes:
     from langaudio import augment
 
-    samples = audio.to_speech_rate(audio.decode(data))[: _SHOWN_S * audio.SAMPLE_RATE]
+    samples = audio.decode(data).samples[: _SHOWN_S * audio.SAMPLE_RATE]
     transforms = [
         augment.TimeMask(p=1.0),
         augment.HighPassFilter(p=1.0, min_cutoff_freq=600.0),

@@ -11,71 +11,42 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
-
 from langaudio import audio, catalog, languages
 from langaudio.crawl.clips import Sighting, StagedClip
 from langaudio.crawl.staging import Staging
-from langaudio.settings import settings
+from langaudio.examine import Examined, Reason, Refusal, examine
 from langaudio.speakers import split_of
-from langaudio.store import Store, keys
+from langaudio.store import Store, Writing, keys
 
 log = logging.getLogger(__name__)
 
-_SILENCE_DBFS = -60.0
 _EXTENSIONS = ("mp3", "ogg", "opus", "wav", "flac")
 _WHERE_FROM = ("source", "source_url", "page_url", "title")
+_DESCRIBED = (
+    *("language", "source", "source_url", "page_url", "title", "speaker_id", "speaker_sex", "speaker_age"),
+    *("cefr_level", "licence", "permission"),
+)
 _IDENTITY = ("clip_id", "language", "gone", "format", *_WHERE_FROM)
-
-
-class Reason(StrEnum):
-    """Why a clip is in quarantine."""
-
-    NO_AUDIO = "no_audio"
-    """The entry links no file."""
-    DOWNLOAD_FAILED = "download_failed"
-    """The site does not give the file."""
-    OFF_SITE = "off_site"
-    """The file lies on a host that is not the source's own."""
-    UNREADABLE = "unreadable"
-    """The corpus names a file that is not there, or that must not be read."""
-    NOT_AUDIO = "not_audio"
-    """The file does not decode to its end."""
-    TOO_SHORT = "too_short"
-    TOO_LONG = "too_long"
-    SILENT = "silent"
-    """Nothing in it is louder than −60 dBFS."""
-    LITTLE_SPEECH = "little_speech"
-    """Too little of it is speech."""
-    DUPLICATE = "duplicate"
-    """The same file stands under another entry of the language."""
-    TWO_LANGUAGES = "two_languages"
-    """The same file stands under another language, and a person has to say which it is."""
-    RELABELLED = "relabelled"
-    """The source has moved the file to another language."""
-
-
-@dataclass(frozen=True)
-class Refusal:
-    reason: Reason
-    detail: str
 
 
 @dataclass(frozen=True)
 class UploadReport:
-    """What an upload did: counts of clips."""
+    """What an upload did: counts of clips.
+
+    ``same_recording`` has pairs of clips that sound the same though their files differ; both are published.
+    """
 
     published: int
     known: int
     changed: int
     gone: int
     quarantined: dict[str, int]
+    same_recording: list[tuple[str, str]] = field(default_factory=list)
 
 
 def upload(store: Store, language: str, *, source: str = "audio_lingua", run: str) -> UploadReport:
@@ -91,7 +62,8 @@ def upload(store: Store, language: str, *, source: str = "audio_lingua", run: st
     staging = Staging(store, source, keys.run_id(run), language)
     clips, sightings = staging.clips(), staging.sightings()
     if clips or sightings:
-        report = _Upload(store, staging).run(clips, sightings)
+        with store.writing() as writing:
+            report = _Upload(store, staging, writing).run(clips, sightings)
     else:
         report = UploadReport(0, 0, 0, 0, {})
     log.info("%s: %s", language, json.dumps(asdict(report)))
@@ -101,24 +73,41 @@ def upload(store: Store, language: str, *, source: str = "audio_lingua", run: st
 class _Upload:
     """One upload. It begins with what an attempt that was cut off has done."""
 
-    def __init__(self, store: Store, staging: Staging) -> None:
-        self._store, self._staging, self._language = store, staging, staging.language
-        self._known = {row["clip_id"]: row for row in catalog.read(store, self._language).to_pylist()}
+    def __init__(self, store: Store, staging: Staging, writing: Writing) -> None:
+        self._store, self._staging, self._writing = store, staging, writing
+        self._language = staging.language
+        self._published_before = catalog.ids(store, self._language)
         self._refused = catalog.quarantined(store, self._language)
         self._rows = {row["clip_id"]: row for row in catalog.read_part(store, self._language, staging.run)}
+        self._known: dict[str, dict[str, Any]] = {}
         self._published: set[str] = set()
         self._reasons: Counter[str] = Counter()
         self._going: set[str] = set()
         self._seen_before = 0
 
     def run(self, clips: Sequence[StagedClip], sightings: Sequence[Sighting]) -> UploadReport:
-        staged = set()
+        staged, again = set(), []
         self._going = {sighting.clip_id for sighting in sightings if sighting.gone}
         for clip, data in _with_audio(self._store, self._staging, clips):
-            staged.add(_digest(data))
-            self._take(clip, data)
+            clip_id = _digest(data)
+            if clip.problem:
+                problem = Refusal(Reason(clip.problem), clip.problem_detail or "")
+                self._refuse(clip, _digest(clip.page_url.encode()), b"", problem)
+                continue
+            staged.add(clip_id)
+            if self._has(clip_id):
+                again.append((clip, clip_id))
+            else:
+                self._examine(clip, clip_id, data)
+        replaced = {clip.replaces for clip in clips if clip.replaces}
+        self._look_up({clip_id for _, clip_id in again} | {one.clip_id for one in sightings} | replaced)
+        for clip, clip_id in again:
+            self._settle(clip, clip_id)
+        self._retire(clips)
         for sighting in sightings:
             self._note(sighting)
+        # A file, then its row.
+        self._writing.wait()
         catalog.write_part(self._store, self._language, self._staging.run, list(self._rows.values()))
         if not self._staging.uploaded():
             # Once only: what a person has released since then stays released.
@@ -126,23 +115,29 @@ class _Upload:
             self._quarantine_contested(own)
         catalog.index_refusals(self._store, self._language)
         self._staging.close_upload()
+        catalog.compact(self._store, self._language)
         return UploadReport(
             published=len(self._published),
             known=self._seen_before,
             changed=sum(bool(sighting.changes) for sighting in sightings),
             gone=sum(sighting.gone for sighting in sightings),
             quarantined=dict(self._reasons),
+            same_recording=self._find_same_recordings(),
         )
 
-    def _take(self, clip: StagedClip, data: bytes) -> None:
-        clip_id, page_id = _digest(data), _digest(clip.page_url.encode())
-        if clip.problem:
-            self._refuse(clip, page_id, b"", Refusal(Reason(clip.problem), clip.problem_detail or ""))
-            return
+    def _has(self, clip_id: str) -> bool:
+        return clip_id in self._rows or clip_id in self._published_before or clip_id in self._refused
+
+    def _look_up(self, clip_ids: set[str]) -> None:
+        """Read the rows of those of these clips that are published."""
+        if wanted := clip_ids & self._published_before:
+            table = catalog.read(self._store, self._language, clip_ids=wanted)
+            self._known = {row["clip_id"]: row for row in table.to_pylist()}
+
+    def _settle(self, clip: StagedClip, clip_id: str) -> None:
+        """Say what a clip is whose file we have."""
         holder = self._holder(clip_id)
-        if holder is None:
-            self._examine(clip, clip_id, data)
-        elif holder["page_url"] == clip.page_url and holder["source_url"] == clip.source_url:
+        if holder["page_url"] == clip.page_url and holder["source_url"] == clip.source_url:
             self._seen_before += 1
         elif clip_id in self._known and (self._is_gone(clip_id) or clip.replaces == clip_id):
             # The same file in a new place: its page, or the file itself, has moved.
@@ -150,34 +145,54 @@ class _Upload:
             self._rows[clip_id] = self._known[clip_id] | place | {"last_seen": clip.seen, "gone": False}
         else:
             detail = f"It is the same file as {clip_id}."
+            page_id = _digest(clip.page_url.encode())
             self._refuse(clip, page_id, b"", Refusal(Reason.DUPLICATE, detail))
 
     def _is_gone(self, clip_id: str) -> bool:
         return clip_id in self._going or self._known[clip_id]["gone"]
 
-    def _holder(self, clip_id: str) -> dict[str, Any] | None:
+    def _holder(self, clip_id: str) -> dict[str, Any]:
         """Return the row or the reason of a clip that we have."""
-        if clip_id in self._rows or clip_id in self._known:
-            return self._rows.get(clip_id) or self._known[clip_id]
-        if clip_id in self._refused:
-            reason = json.loads(self._store.get(keys.quarantine(self._language, clip_id, "json")))
-            return dict.fromkeys(("page_url", "source_url")) | reason
-        return None
+        if row := self._rows.get(clip_id) or self._known.get(clip_id):
+            return row
+        reason = json.loads(self._store.get(keys.quarantine(self._language, clip_id, "json")))
+        return dict.fromkeys(("page_url", "source_url")) | reason
 
     def _examine(self, clip: StagedClip, clip_id: str, data: bytes) -> None:
-        row = _examine(clip, clip_id, data)
-        if isinstance(row, Refusal):
-            self._refuse(clip, clip_id, data, row)
+        found = examine(data)
+        if isinstance(found, Refusal):
+            self._refuse(clip, clip_id, data, found)
             return
-        self._store.put(keys.raw(self._language, clip_id, row["format"]), data)
-        self._rows[clip_id] = row
+        self._writing.put(keys.raw(self._language, clip_id, found.format), data)
+        self._rows[clip_id] = _row(clip, clip_id, data, found)
         self._published.add(clip_id)
         page_id = _digest(clip.page_url.encode())
         if page_id in self._refused:
             # Earlier its page had no file, or did not give it.
             self._store.delete(keys.quarantine(self._language, page_id, "json"))
-        if clip.replaces in self._known:
-            self._rows[clip.replaces] = self._known[clip.replaces] | {"last_seen": clip.seen, "gone": True}
+
+    def _retire(self, clips: Sequence[StagedClip]) -> None:
+        """Note that the files which others took the place of are gone."""
+        for clip in clips:
+            if clip.audio and clip.replaces in self._known and clip.replaces not in self._rows:
+                self._rows[clip.replaces] = self._known[clip.replaces] | {
+                    "last_seen": clip.seen,
+                    "gone": True,
+                }
+
+    def _find_same_recordings(self) -> list[tuple[str, str]]:
+        """Return pairs of a clip that is new and one that sounds the same, and tell of them."""
+        if not self._published:
+            return []
+        table = catalog.read(self._store, self._language, ["clip_id", "fingerprint"])
+        clip_ids, words = table["clip_id"].to_pylist(), table["fingerprint"].to_pylist()
+        new = [at for at, clip_id in enumerate(clip_ids) if clip_id in self._published]
+        found = audio.matches([words[at] or b"" for at in new], [one or b"" for one in words])
+        pairs = sorted({tuple(sorted((clip_ids[new[at]], clip_ids[other]))) for at, other in found})
+        same = [(one, other) for one, other in pairs if one != other]
+        for one, other in same:
+            log.warning("%s: %s and %s are the same recording, encoded twice", self._language, one, other)
+        return same
 
     def _refuse(self, clip: StagedClip, clip_id: str, data: bytes, refusal: Refusal) -> None:
         if clip_id in self._refused:
@@ -209,10 +224,8 @@ class _Upload:
         for other in catalog.languages(self._store) if rows else ():
             if other == self._language:
                 continue
-            for their_row in catalog.read(self._store, other, _IDENTITY).to_pylist():
+            for their_row in catalog.read(self._store, other, _IDENTITY, clip_ids=rows).to_pylist():
                 clip_id = their_row["clip_id"]
-                if clip_id not in rows:
-                    continue
                 if their_row["gone"]:
                     detail = f"The source now lists the same file under {self._language!r}."
                     self._withdraw(their_row, Refusal(Reason.RELABELLED, detail))
@@ -257,58 +270,21 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:20]
 
 
-def _examine(clip: StagedClip, clip_id: str, data: bytes) -> dict[str, Any] | Refusal:
-    """Return the clip's row of the catalog, or why it gets none."""
-    try:
-        decoded = audio.decode(data)
-    except audio.NotAudio as error:
-        return Refusal(Reason.NOT_AUDIO, str(error))
-    refusal = _refuse_duration(decoded.duration_s)
-    if refusal:
-        return refusal
-    samples = audio.to_speech_rate(decoded)
-    peak = float(np.abs(samples).max())
-    if peak < 10 ** (_SILENCE_DBFS / 20):
-        return Refusal(Reason.SILENT, f"Its peak is {20 * np.log10(max(peak, 1e-9)):.0f} dBFS.")
-    speech_s = sum(end - begin for begin, end in audio.speech_segments(audio.speech_regions(samples)))
-    if speech_s < settings().min_speech_s:
-        detail = f"{speech_s:.1f} s of speech; at least {settings().min_speech_s} s are needed."
-        return Refusal(Reason.LITTLE_SPEECH, detail)
-    return {
-        "clip_id": clip_id,
-        "language": clip.language,
-        "source": clip.source,
-        "source_url": clip.source_url,
-        "page_url": clip.page_url,
-        "title": clip.title,
-        "speaker_id": clip.speaker_id,
-        "speaker_sex": clip.speaker_sex,
-        "speaker_age": clip.speaker_age,
-        "cefr_level": clip.cefr_level,
-        "licence": clip.licence,
-        "permission": clip.permission,
-        "duration_s": decoded.duration_s,
-        "sample_rate": decoded.sample_rate,
-        "channels": decoded.channels,
-        "bitrate": round(8 * len(data) / decoded.duration_s),
-        "speech_s": speech_s,
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "bytes": len(data),
-        "split": split_of(clip.speaker_id),
-        "first_seen": clip.seen,
-        "last_seen": clip.seen,
-        "gone": False,
-        "format": decoded.format,
-    }
-
-
-def _refuse_duration(duration_s: float) -> Refusal | None:
-    shortest, longest = settings().min_clip_s, settings().max_clip_s
-    if duration_s < shortest:
-        return Refusal(Reason.TOO_SHORT, f"{duration_s:.2f} s; at least {shortest} s are needed.")
-    if duration_s > longest:
-        return Refusal(Reason.TOO_LONG, f"{duration_s:.0f} s; at most {longest:.0f} s are taken.")
-    return None
+def _row(clip: StagedClip, clip_id: str, data: bytes, found: Examined) -> dict[str, Any]:
+    described = {name: getattr(clip, name) for name in _DESCRIBED}
+    return (
+        described
+        | asdict(found)
+        | {
+            "clip_id": clip_id,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "bytes": len(data),
+            "split": split_of(clip.speaker_id),
+            "first_seen": clip.seen,
+            "last_seen": clip.seen,
+            "gone": False,
+        }
+    )
 
 
 def _quarantine(store: Store, clip: StagedClip, clip_id: str, data: bytes, refusal: Refusal) -> None:

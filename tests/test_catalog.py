@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import hashlib
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -53,4 +54,66 @@ def test_a_part_of_another_schema_is_refused_by_name(store: Store) -> None:
     pq.write_table(pa.table({"clip": ["aa"]}), sink)
     store.put(keys.catalog("fr", "odd"), sink.getvalue().to_pybytes())
     with pytest.raises(LangaudioError, match=r"catalog/fr/odd\.parquet is no part"):
+        catalog.read(store, "fr")
+
+
+def test_old_parts_are_folded_into_one_and_nothing_is_lost(store: Store) -> None:
+    for number in range(5):
+        rows = [row(f"{clip:020x}", 1 + number) for clip in (number, 99)]
+        catalog.write_part(store, "fr", f"run-{number}", rows)
+    before = catalog.read(store, "fr")
+    assert catalog.compact(store, "fr", min_parts=2) == 0  # they are too young
+    assert catalog.compact(store, "fr", min_parts=2, older_than=timedelta(0)) == 5
+    (part,) = catalog.parts(store, "fr")
+    assert part.key.startswith("catalog/fr/compacted-")
+    assert catalog.read(store, "fr") == before
+    assert before.num_rows == 6
+
+
+def test_a_part_that_changed_while_it_was_folded_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        catalog.write_part(store, "fr", f"run-{number}", [row(f"{number:020x}")])
+    put = store.put
+
+    def put_and_change(key: str, data: bytes) -> None:
+        put(key, data)
+        monkeypatch.undo()
+        catalog.write_part(store, "fr", "run-1", [row(f"{1:020x}"), row(f"{7:020x}")])
+
+    monkeypatch.setattr(store, "put", put_and_change)
+    catalog.compact(store, "fr", min_parts=2, older_than=timedelta(0))
+    assert catalog.ids(store, "fr") == {f"{number:020x}" for number in (0, 1, 2, 7)}
+
+
+def test_of_a_large_part_only_what_is_wanted_is_fetched(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = hashlib.sha256
+    rows = [row(f"{n:020x}", title=digest(b"%d" % n).hexdigest() * 2) for n in range(9000)]
+    catalog.write_part(store, "fr", "run", rows)
+    (part,) = catalog.parts(store, "fr")
+    fetched = []
+    get_range = store.get_range
+
+    def counted(key: str, begin: int, end: int) -> bytes:
+        fetched.append(end - begin)
+        return get_range(key, begin, end)
+
+    monkeypatch.setattr(store, "get_range", counted)
+    monkeypatch.setattr(catalog, "_SMALL_BYTES", 0)
+    assert catalog.read(store, "fr", ["duration_s"]).num_rows == 9000
+    assert sum(fetched) < part.size / 2
+
+
+def test_one_clip_of_many_is_found(store: Store) -> None:
+    catalog.write_part(store, "fr", "run", [row(f"{n:020x}") for n in range(100)])
+    (found,) = catalog.read(store, "fr", clip_ids={f"{42:020x}", "none"}).to_pylist()
+    assert found["clip_id"] == f"{42:020x}"
+
+
+def test_a_part_of_a_newer_langaudio_is_refused(store: Store) -> None:
+    table = pa.Table.from_pylist([row("0" * 20)], schema=catalog.SCHEMA)
+    newer = table.replace_schema_metadata({"langaudio.catalog": "99"})
+    store.put("catalog/fr/newer.parquet", catalog._parquet(newer))
+    with pytest.raises(LangaudioError, match="has schema 99"):
         catalog.read(store, "fr")

@@ -16,9 +16,10 @@ from langaudio import catalog
 from langaudio.crawl.clips import Sighting, StagedClip, audio_name, to_json_lines
 from langaudio.crawl.staging import Staging
 from langaudio.errors import LangaudioError
+from langaudio.examine import Reason
 from langaudio.speakers import split_of
 from langaudio.store import Store, keys
-from langaudio.upload import Reason, UploadReport, upload
+from langaudio.upload import UploadReport, upload
 
 RATE = 22_050
 LATER = datetime(2026, 11, 8, tzinfo=UTC)
@@ -287,3 +288,23 @@ def test_an_upload_that_was_cut_off_is_simply_run_again(store: Store, spoken: by
 def test_an_incomplete_crawl_is_refused(store: Store) -> None:
     with pytest.raises(LangaudioError, match="has no complete crawl of 'fr'"):
         upload(store, "fr", source="demo", run="one")
+
+
+def test_the_same_recording_encoded_anew_is_reported_and_published(store: Store, spoken: bytes) -> None:
+    stage(store, "one", {"first": spoken})
+    upload(store, "fr", source="demo", run="one")
+    samples, rate = soundfile.read(io.BytesIO(spoken))
+    stage(store, "two", {"again": mp3(0.7 * samples, rate)})
+    report = upload(store, "fr", source="demo", run="two")
+    assert report.published == 1
+    clip_ids = catalog.read(store, "fr", ["clip_id"])["clip_id"].to_pylist()
+    assert report.same_recording == [tuple(clip_ids)]
+
+
+def test_what_is_clipped_to_noise_is_refused(store: Store, spoken: bytes) -> None:
+    samples, rate = soundfile.read(io.BytesIO(spoken))
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.clip(60 * samples, -1, 1), rate, format="FLAC")
+    stage(store, "one", {"loud": buffer.getvalue()})
+    upload(store, "fr", source="demo", run="one")
+    assert reasons(store) == {"loud": Reason.CLIPPED}

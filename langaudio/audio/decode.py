@@ -1,4 +1,8 @@
-"""Decode any file that libsndfile reads: MP3, FLAC, Ogg, Opus, WAV."""
+"""Decode any file that libsndfile reads (MP3, FLAC, Ogg, Opus, WAV) to the one rate that all else works at.
+
+A file is decoded piece by piece, and mixed down and resampled as it comes: whatever its header says, it takes
+no more memory than the speech in it.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,29 @@ from dataclasses import dataclass
 
 import numpy as np
 import soundfile
+import soxr
 
 from langaudio.errors import LangaudioError
 
+SAMPLE_RATE = 16_000
+"""Hz."""
+
 MAX_CHANNELS = 16
+MIN_RATE, MAX_RATE = 4_000, 192_000  # Hz
+
+_PIECE = 2**19  # samples of all channels together
 
 
 class NotAudio(LangaudioError):
     """The bytes do not decode to the end as audio."""
+
+
+class TooLong(NotAudio):
+    """The recording is longer than is wanted."""
+
+
+class UnusableRate(NotAudio):
+    """Its sample rate is none that speech is recorded at."""
 
 
 @dataclass(frozen=True)
@@ -22,45 +41,63 @@ class Audio:
     """Decoded audio.
 
     Attributes:
-        samples: float32, shape ``(channels, samples)``, full scale at ±1.
-        sample_rate: in Hz.
+        samples: its channels averaged, at ``SAMPLE_RATE``: float32, shape ``(samples,)``, full scale at ±1.
+        sample_rate: of the file, in Hz.
+        channels: of the file.
+        duration_s: in seconds.
         format: what the bytes are, whatever the file's name said: ``mp3``, ``flac``, ``wav``, ``ogg``,
             ``opus``, or libsndfile's name of a rarer one.
     """
 
     samples: np.ndarray
     sample_rate: int
+    channels: int
+    duration_s: float
     format: str
 
-    @property
-    def channels(self) -> int:
-        return int(self.samples.shape[0])
 
-    @property
-    def duration_s(self) -> float:
-        return float(self.samples.shape[1] / self.sample_rate)
-
-
-def decode(data: bytes) -> Audio:
+def decode(data: bytes, max_s: float | None = None) -> Audio:
     """Decode a whole file.
+
+    Args:
+        data: its bytes.
+        max_s: duration (seconds) at which it is given up; None for no limit.
 
     Raises:
         NotAudio: it is no audio, has no samples or too many channels, or ends before it should.
+        TooLong: it is longer than ``max_s``.
+        UnusableRate: its sample rate is below 4 or above 192 kHz.
     """
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            if file.channels > MAX_CHANNELS:
-                raise NotAudio(f"It has {file.channels} channels; at most {MAX_CHANNELS} are taken.")
-            announced, sample_rate = file.frames, file.samplerate
-            kind = _format(file)
-            samples = file.read(dtype="float32", always_2d=True)
+            return _decode(file, max_s)
     except soundfile.LibsndfileError as error:
         raise NotAudio(f"It does not decode as audio: {error.error_string}") from None
-    if len(samples) == 0:
+
+
+def _decode(file: soundfile.SoundFile, max_s: float | None) -> Audio:
+    if file.channels > MAX_CHANNELS:
+        raise NotAudio(f"It has {file.channels} channels; at most {MAX_CHANNELS} are taken.")
+    if not MIN_RATE <= file.samplerate <= MAX_RATE:
+        raise UnusableRate(f"Its sample rate is {file.samplerate} Hz; {MIN_RATE} to {MAX_RATE} are taken.")
+    resampler = soxr.ResampleStream(file.samplerate, SAMPLE_RATE, 1, quality="HQ")
+    pieces, frames, as_it_is = [], 0, file.samplerate == SAMPLE_RATE
+    while len(piece := file.read(_PIECE // file.channels, dtype="float32", always_2d=True)):
+        frames += len(piece)
+        if max_s is not None and frames > max_s * file.samplerate:
+            raise TooLong(f"It is longer than {max_s:g} s.")
+        mono = piece[:, 0] if file.channels == 1 else piece.mean(axis=1)
+        pieces.append(mono if as_it_is else resampler.resample_chunk(np.ascontiguousarray(mono)))
+    if frames == 0:
         raise NotAudio("It has no samples.")
-    if len(samples) < announced:
-        raise NotAudio(f"It is cut off: it ends after {len(samples)} of {announced} samples.")
-    return Audio(np.ascontiguousarray(samples.T), sample_rate, kind)
+    if frames < file.frames:
+        raise NotAudio(f"It is cut off: it ends after {frames} of {file.frames} samples.")
+    if not as_it_is:
+        pieces.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+    samples = np.concatenate(pieces)
+    if not np.isfinite(samples).all():
+        raise NotAudio("It has samples that are no numbers.")
+    return Audio(samples, file.samplerate, file.channels, frames / file.samplerate, _format(file))
 
 
 def _format(file: soundfile.SoundFile) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from langaudio.audio.resample import SAMPLE_RATE
+from langaudio.audio.decode import SAMPLE_RATE
 
 _WINDOW = 512  # samples a step: 32 ms
 _CONTEXT = 64  # samples of the step before, which the model wants in front of each window

@@ -183,7 +183,7 @@ def _samples(
     data: bytes, row: dict[str, Any], copies: list[int], recipe: Recipe, seed: int
 ) -> Iterator[tuple[dict[str, Any], bytes]]:
     """Yield the description and the FLAC bytes of each wanted copy of each segment."""
-    samples = audio.to_speech_rate(audio.decode(data))
+    samples = audio.decode(data).samples
     segments = audio.speech_segments(audio.speech_regions(samples))
     for segment, (begin_s, end_s) in enumerate(segments):
         spoken = samples[round(begin_s * audio.SAMPLE_RATE) : round(end_s * audio.SAMPLE_RATE)]

@@ -44,6 +44,7 @@ __all__ = [
     "ObjectInfo",
     "Store",
     "UnfinishedUpload",
+    "Writing",
     "default_store",
     "keys",
     "store_of_bucket",

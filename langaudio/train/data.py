@@ -110,7 +110,7 @@ def clip_speech(data: bytes) -> list[np.ndarray]:
     Raises:
         NotAudio: it does not decode.
     """
-    samples = audio.to_speech_rate(audio.decode(data))
+    samples = audio.decode(data).samples
     return [
         samples[round(begin * audio.SAMPLE_RATE) : round(end * audio.SAMPLE_RATE)]
         for begin, end in audio.speech_segments(audio.speech_regions(samples))
@@ -260,7 +260,7 @@ def _unpack(store: Store, shard: str) -> Path:
                 name, _, extension = member.name.rpartition(".")
                 content = tar.extractfile(member)
                 if extension == "flac" and content is not None:
-                    samples = audio.decode(content.read()).samples[0]
+                    samples = audio.decode(content.read()).samples
                     contents[name] = _append(file, samples)
         (unfinished / _CONTENTS).write_text(json.dumps(contents))
         try:

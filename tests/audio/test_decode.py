@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from langaudio.audio import NotAudio, decode
+from langaudio.audio import SAMPLE_RATE, NotAudio, TooLong, UnusableRate, decode
 
 RATE = 22_050
 TONE = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
@@ -39,12 +39,36 @@ def test_every_common_format_decodes_and_is_told_from_its_bytes(kind: str) -> No
     assert np.abs(decoded.samples).max() == pytest.approx(0.5, abs=0.1)
 
 
-def test_channels_come_first() -> None:
-    stereo = np.stack([TONE, -TONE], axis=1)
-    decoded = decode(encoded("flac", stereo))
-    assert decoded.samples.shape == (2, len(TONE))
+def test_channels_are_averaged() -> None:
+    decoded = decode(encoded("flac", np.stack([TONE, -TONE], axis=1)))
     assert decoded.channels == 2
-    np.testing.assert_allclose(decoded.samples[0], -decoded.samples[1])
+    assert not decoded.samples.any()
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 48_000, 192_000])
+def test_a_tone_keeps_its_pitch_its_level_and_its_length(rate: int) -> None:
+    tone = 0.9 * np.sin(2 * np.pi * 1_000 * np.arange(rate) / rate)
+    samples = decode(encoded("wav", tone, rate)).samples
+    assert samples.dtype == np.float32
+    assert len(samples) == pytest.approx(SAMPLE_RATE, abs=1)
+    assert np.abs(np.fft.rfft(samples, SAMPLE_RATE)).argmax() == pytest.approx(1_000, abs=1)
+    assert np.sqrt((samples**2).mean()) == pytest.approx(0.9 * np.sqrt(0.5), rel=0.01)
+
+
+def test_what_is_too_high_for_the_rate_is_gone() -> None:
+    tone = np.sin(2 * np.pi * 12_000 * np.arange(48_000) / 48_000)
+    assert np.abs(decode(encoded("wav", tone, 48_000)).samples[500:-500]).max() < 1e-3
+
+
+def test_a_recording_that_is_too_long_is_given_up() -> None:
+    with pytest.raises(TooLong, match=r"longer than 0\.5 s"):
+        decode(encoded("flac"), max_s=0.5)
+
+
+@pytest.mark.parametrize("rate", [1_000, 400_000])
+def test_a_rate_that_nobody_speaks_at_is_refused(rate: int) -> None:
+    with pytest.raises(UnusableRate, match=f"{rate} Hz"):
+        decode(encoded("wav", TONE, rate))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langaudio import catalog
-from langaudio.audio import SAMPLE_RATE, decode, to_speech_rate
+from langaudio.audio import SAMPLE_RATE, decode
 from langaudio.crawl.corpus import Corpus
 from langaudio.crawl.stage import crawl
 from langaudio.crawl.staging import Staging
@@ -192,7 +192,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
 def test_every_format_goes_through_the_same_checks_into_the_corpus(
     store: Store, tmp_path: Path, spoken: bytes, place: str
 ) -> None:
-    samples, rate = to_speech_rate(decode(spoken)), SAMPLE_RATE
+    samples, rate = decode(spoken).samples, SAMPLE_RATE
     files: dict[str, bytes | str] = {
         "fr/text.wav": "no audio",
         "fr/silence.wav": _as(np.zeros(rate * 3), rate, "wav"),

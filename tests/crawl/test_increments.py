@@ -10,9 +10,10 @@ import pytest
 from langaudio import catalog
 from langaudio.crawl.stage import crawl
 from langaudio.errors import LangaudioError
+from langaudio.examine import Examined, Reason
 from langaudio.settings import settings
 from langaudio.store import Store, keys
-from langaudio.upload import Reason, upload
+from langaudio.upload import upload
 from tests.crawl.library import Clip, Library, body, numbered, status
 
 FIRST = datetime(2026, 11, 1, 2, tzinfo=UTC)
@@ -25,16 +26,8 @@ def everything_is_speech(monkeypatch: pytest.MonkeyPatch) -> None:
     """Publish every file without listening to it: what is looked at here is what the crawl asks for."""
     import langaudio.upload
 
-    def examined(clip: Any, clip_id: str, data: bytes) -> dict[str, Any]:
-        described = {name: getattr(clip, name) for name in catalog.SCHEMA.names if hasattr(clip, name)}
-        measured = {
-            "clip_id": clip_id, "duration_s": 5.0, "sample_rate": 44100, "channels": 1, "bitrate": 1,
-            "speech_s": 5.0, "sha256": clip_id, "bytes": len(data), "split": "train", "first_seen": clip.seen,
-            "last_seen": clip.seen, "gone": False, "format": "mp3",
-        }  # fmt: skip
-        return described | measured
-
-    monkeypatch.setattr(langaudio.upload, "_examine", examined)
+    speech = Examined(5.0, 44_100, 1, 128_000, 5.0, "mp3", b"")
+    monkeypatch.setattr(langaudio.upload, "examine", lambda _: speech)
 
 
 def night(store: Store, number: int, language: str = "fr", **options: Any) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def augment(store: Store, clips: Iterable[dict[str, Any]], copies: int = 1, run:
         index, buffer = [], io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as tar:
             for row in rows:
-                samples = audio.to_speech_rate(audio.decode(row["data"]))
+                samples = audio.decode(row["data"]).samples
                 for copy in range(copies + 1):
                     entry = {"clip_id": row["clip_id"], "segment": 0, "copy": copy, "shard": shard}
                     index.append(entry | {"begin_s": 0.0, "end_s": row["duration_s"]})

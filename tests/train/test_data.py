@@ -35,7 +35,7 @@ def test_every_copy_of_every_training_clip_is_there_bit_for_bit(published: Store
     speech = read(published)
     assert len(speech) == 2 * 2 * 3  # speakers, sentences, copies
     clip = min(row["clip_id"] for row in spoken.corpus(["fr"]) if row["split"] == "train")
-    spoken_as = audio.decode(published.get(keys.raw("fr", clip, "flac"))).samples[0]
+    spoken_as = audio.decode(published.get(keys.raw("fr", clip, "flac"))).samples
     np.testing.assert_array_equal(speech[0].read(), spoken_as)
     np.testing.assert_allclose(speech[1].read(), spoken_as / 2, atol=1e-4)
     np.testing.assert_array_equal(speech[0].read(1000, 50), spoken_as[1000:1050])
