@@ -27,6 +27,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from langaudio import languages, stages
 from langaudio.crawl.sources import SOURCES
 from langaudio.errors import LangaudioError, Unavailable
+from langaudio.settings import settings
 
 log = logging.getLogger(__name__)
 
@@ -197,7 +198,13 @@ def augment(
     return report
 
 
-@task(pool="train", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+@task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+def check() -> dict[str, Any]:
+    """Check the bucket before anything is learned from it: rows, objects, the split, shards."""
+    return _run(stages.check)
+
+
+@task(pool="train")
 def train(plan_task: str, params: Any = None, ti: Any = None) -> dict[str, Any]:
     """Train on all the languages that are ready."""
     # Pulled, not passed: a plan that went well must not count as a language that did.
@@ -234,7 +241,7 @@ def chain(planned: Any, *, train_on_corpus: bool = False) -> None:
         train_on_corpus: train on every language of the corpus, not only on the planned ones.
     """
     trained = train("" if train_on_corpus else planned.operator.task_id)
-    language.expand(code=planned) >> trained
+    language.expand(code=planned) >> check() >> trained
     promote(evaluate(trained))
 
 
@@ -247,8 +254,21 @@ def _planned(planning: Callable[[list[str], str, str], list[str]], params: Any) 
     return _run(lambda: planning(params["languages"], params["source"], params["location"] or ""))
 
 
+def _use_connection() -> None:
+    """Hand the library an S3 client made from an Airflow connection, if LANGAUDIO_AWS_CONN_ID names one."""
+    name = settings().aws_conn_id
+    if name:
+        from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+        from langaudio.store.client import client_config, use_client
+
+        hook = S3Hook(name, config=client_config(custom_endpoint=bool(settings().s3_endpoint)))
+        use_client(hook.get_conn())
+
+
 def _run(stage: Callable[[], Any]) -> Any:
     try:
+        _use_connection()
         return stage()
     except LangaudioError as error:
         # The sentence by itself: whoever reads the log need not dig it out of a traceback.

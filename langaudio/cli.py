@@ -180,6 +180,47 @@ def figures(
 
 
 @app.command()
+def doctor(
+    deep: Annotated[bool, typer.Option("--deep", help="Hash every clip and read every shard.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be, losing nothing.")] = False,
+) -> None:
+    """Check the bucket against its contract; exit status 1 if it has faults."""
+    from langaudio import doctor as doctors
+    from langaudio.report import diagnosis_table
+    from langaudio.store import default_store
+
+    diagnosis = doctors.diagnose(default_store(), deep=deep)
+    Console().print(diagnosis_table(diagnosis))
+    if repair:
+        mended = doctors.repair(diagnosis)
+        typer.echo(f"Mended: {', '.join(f'{count} {kind}' for kind, count in mended.items()) or 'nothing'}.")
+        diagnosis = doctors.diagnose(default_store(), deep=deep)
+        Console().print(diagnosis_table(diagnosis))
+    raise typer.Exit(1 if diagnosis.faults else 0)
+
+
+@app.command()
+def catalog(
+    languages: Annotated[
+        list[str] | None, typer.Argument(metavar="LANG…", help="Languages; all if none are named.")
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write the rows to a .csv or .jsonl file, or clips and metadata.csv to a folder."),
+    ] = None,
+) -> None:
+    """Show what the corpus has; or export it as a table, or as a Hugging Face audiofolder."""
+    from langaudio.export import export_to
+    from langaudio.report import catalog_table
+    from langaudio.store import default_store
+
+    if export is None:
+        Console().print(catalog_table(default_store(), languages))
+    else:
+        typer.echo(f"{export_to(default_store(), export, languages)} clips exported to {export}")
+
+
+@app.command()
 def up() -> None:
     """Start S3, MLflow, the demo site and Airflow on this machine, and wait until they are well."""
     from langaudio import services

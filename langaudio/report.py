@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+from rich.markup import escape
 from rich.table import Table
 
-from langaudio import languages, services
+from langaudio import catalog, languages, services
+from langaudio.doctor import FAULTS, Diagnosis
+from langaudio.export import chosen_languages
 from langaudio.services import config
 from langaudio.settings import settings
+from langaudio.store import Store
 
 if TYPE_CHECKING:
     from langaudio.identify import Identification
@@ -24,6 +30,43 @@ def services_table() -> Table:
     logins = {"Airflow": f"admin, password in {file}", "S3": f"keys in {settings().home / 'settings.env'}"}
     for service in services.listening(settings()):
         table.add_row(service.title, service.url, logins.get(service.title, "none"))
+    return table
+
+
+def diagnosis_table(diagnosis: Diagnosis) -> Table:
+    """What a check of the bucket found: every kind with its number, and the first of each."""
+    looked_at = ", ".join(f"{count:,} {what}" for what, count in diagnosis.looked_at.items())
+    table = Table(title="The bucket", title_justify="left", caption=f"Looked at: {looked_at or 'nothing'}.")
+    for column in ("Finding", "Number", "Fault", "For example"):
+        table.add_column(column, justify="right" if column == "Number" else "left")
+    for kind, count in diagnosis.counts.items():
+        first = next((one for one in diagnosis.findings if one.kind == kind), None)
+        example = f"{first.key}: {first.detail}" if first else ""
+        table.add_row(kind, str(count), "yes" if kind in FAULTS else "", escape(example))
+    return table
+
+
+def catalog_table(store: Store, wanted: Sequence[str] | None) -> Table:
+    """The corpus by language: clips, hours of speech, speakers, sides of the split, quarantine."""
+    table = Table(title="The corpus", title_justify="left")
+    columns = ("Clips", "Speech", "Speakers", "Train", "Dev", "Test", "Gone", "Quarantine", "Last seen")
+    table.add_column("Language")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for code in chosen_languages(store, wanted):
+        rows = catalog.read(store, code, ["speech_s", "speaker_id", "split", "gone", "last_seen"])
+        sides = Counter(rows["split"].to_pylist())
+        seen = pc.max(rows["last_seen"]).as_py()
+        table.add_row(
+            f"{languages.get(code).name} ({code})",
+            f"{rows.num_rows:,}",
+            f"{(pc.sum(rows['speech_s']).as_py() or 0) / 3600:.2f} h",
+            f"{pc.count_distinct(rows['speaker_id']).as_py():,}",
+            *(f"{sides[side]:,}" for side in ("train", "dev", "test")),
+            f"{pc.sum(rows['gone']).as_py() or 0:,}",
+            f"{len(catalog.quarantined(store, code)):,}",
+            f"{seen:%Y-%m-%d}" if seen else "",
+        )
     return table
 
 

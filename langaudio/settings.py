@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     s3_endpoint: str | None = Field(None, description="S3 endpoint URL; empty: AWS.")
     s3_access_key: SecretStr | None = Field(None, description="Empty: the AWS SDK's usual chain.")
     s3_secret_key: SecretStr | None = Field(None, description="Empty: the AWS SDK's usual chain.")
+    aws_conn_id: str = Field("", description="Airflow connection to S3, for DAG runs; empty: these settings.")
     s3_region: str = Field("us-east-1", description="S3 region.")
     s3_prefix: str = Field("", description="Prefix of all keys, in a bucket that is shared.")
     s3_encryption: Literal["", "AES256", "aws:kms"] = Field(

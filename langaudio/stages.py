@@ -112,6 +112,13 @@ def augment(
     )
 
 
+def check() -> dict[str, Any]:
+    """Check the bucket in the cheap form; see ``langaudio.doctor.require_health``."""
+    from langaudio.doctor import require_health
+
+    return _reported(require_health)
+
+
 def train(wanted: Sequence[str] | None, *, recipe: str, epochs: int, seed: int) -> dict[str, Any]:
     """Train on the wanted languages that have augmented speech, or on all of the corpus that have."""
     from langaudio.train.fit import train

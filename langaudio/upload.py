@@ -79,6 +79,11 @@ class _Upload:
         self._published_before = catalog.ids(store, self._language)
         self._refused = catalog.quarantined(store, self._language)
         self._rows = {row["clip_id"]: row for row in catalog.read_part(store, self._language, staging.run)}
+        self._lost = {
+            reason["clip_id"]
+            for reason in catalog.refusals(store, self._language)
+            if reason["reason"] == Reason.LOST
+        }
         self._known: dict[str, dict[str, Any]] = {}
         self._published: set[str] = set()
         self._reasons: Counter[str] = Counter()
@@ -95,7 +100,7 @@ class _Upload:
                 self._refuse(clip, _digest(clip.page_url.encode()), b"", problem)
                 continue
             staged.add(clip_id)
-            if self._has(clip_id):
+            if self._has(clip_id) and clip_id not in self._lost:
                 again.append((clip, clip_id))
             else:
                 self._examine(clip, clip_id, data)
@@ -166,10 +171,10 @@ class _Upload:
         self._writing.put(keys.raw(self._language, clip_id, found.format), data)
         self._rows[clip_id] = _row(clip, clip_id, data, found)
         self._published.add(clip_id)
-        page_id = _digest(clip.page_url.encode())
-        if page_id in self._refused:
-            # Earlier its page had no file, or did not give it.
-            self._store.delete(keys.quarantine(self._language, page_id, "json"))
+        # Earlier its page had no file, or did not give it, or we had lost it.
+        for refused in {_digest(clip.page_url.encode()), clip_id} & self._refused:
+            self._writing.wait()
+            self._store.delete(keys.quarantine(self._language, refused, "json"))
 
     def _retire(self, clips: Sequence[StagedClip]) -> None:
         """Note that the files which others took the place of are gone."""

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _DESCRIPTION = ("title", "speaker_sex", "speaker_age", "cefr_level", "licence", "permission")
 """Columns that follow the source. The speaker does not: it decides the split, which must not change."""
 
-_TRY_AGAIN = ("no_audio", "download_failed")
+_TRY_AGAIN = ("no_audio", "download_failed", "lost")
 """Reasons of quarantine that may pass: a full walk looks again."""
 
 

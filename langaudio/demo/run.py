@@ -34,7 +34,7 @@ DAG = "language_audio"
 LEAST_MACRO_F1 = 0.90
 """Below this on synthetic voices something is broken. Real recordings have no threshold."""
 
-_STAGES = ("crawl", "upload", "augment", "train", "evaluate", "promote")
+_STAGES = ("crawl", "upload", "augment", "check", "train", "evaluate", "promote")
 
 
 def run(corpus: Path | None, epochs: int) -> None:

@@ -54,7 +54,7 @@ def first_run(home: Path) -> tuple[str, list[dict[str, Any]]]:
 def test_the_whole_chain_succeeds_and_names_its_tasks(first_run: tuple[str, list[dict[str, Any]]]) -> None:
     state, instances = first_run
     assert state == "success"
-    expected = {"plan", "train", "evaluate", "promote"}
+    expected = {"plan", "check", "train", "evaluate", "promote"}
     expected |= {
         f"language.{stage} {language}" for stage in ("crawl", "upload", "augment") for language in LANGUAGES
     }

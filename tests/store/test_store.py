@@ -69,7 +69,7 @@ def test_a_large_object_goes_in_parts_and_comes_whole(store: Store) -> None:
     data = bytes(range(256)) * (2 * PART_BYTES // 256) + b"end"
     store.put("augmented/r/fr/shard-0.tar", data)
     assert store.get("augmented/r/fr/shard-0.tar") == data
-    assert store.unfinished_uploads() == []
+    assert not store.unfinished_uploads()
 
 
 def test_a_large_object_whose_parts_fail_leaves_none_of_them(
@@ -81,7 +81,7 @@ def test_a_large_object_whose_parts_fail_leaves_none_of_them(
     monkeypatch.setattr(store, "_put_part", fail)
     with pytest.raises(Unavailable, match="gone"):
         store.put("a/b", bytes(2 * PART_BYTES))
-    assert store.unfinished_uploads() == []
+    assert not store.unfinished_uploads()
     assert not store.exists("a/b")
 
 
@@ -90,7 +90,7 @@ def test_an_upload_that_nobody_finished_is_found_and_thrown_away(store: Store) -
     (left,) = store.unfinished_uploads()
     assert left.key == "a/b"
     store.abort(left)
-    assert store.unfinished_uploads() == []
+    assert not store.unfinished_uploads()
 
 
 def test_an_open_object_is_fetched_where_it_is_read(store: Store) -> None:
