@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,9 +21,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from _s3 import bucket, forget
+
 from langaudio import catalog, languages
 from langaudio.crawl.stage import crawl
-from langaudio.settings import settings
 from langaudio.store import default_store
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -36,11 +36,11 @@ CLIPS = 6_000
 NIGHTS = (600, 6_000, 60_000)
 CONCURRENCY = 8
 FIRST = datetime(2026, 11, 1, 2, tzinfo=UTC)
-S3_KEYS = ("bench-access", "bench-secret")
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="langaudio-") as folder, _bucket(Path(folder)):
+    with tempfile.TemporaryDirectory(prefix="langaudio-") as folder, bucket(Path(folder)):
+        os.environ["LANGAUDIO_LOOPBACK_CONCURRENCY"] = str(CONCURRENCY)
         full = _full_crawl()
         flat = {str(clips): _one_language(clips) for clips in (600, 6_000)}
         nights = {str(clips): _night(clips) for clips in NIGHTS}
@@ -117,7 +117,7 @@ def _one_language(clips: int) -> dict[str, Any]:
 def _night(clips: int) -> dict[str, Any]:
     """Crawl a language of which so many clips are known and none is new."""
     os.environ["LANGAUDIO_BUCKET"] = f"night-{clips}"
-    _forget()
+    forget()
     default_store().create_bucket()
     with _replica({"1": clips}) as url:
         catalog.write_part(
@@ -162,7 +162,7 @@ def _replica(clips: dict[str, int]) -> Iterator[str]:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         os.environ["LANGAUDIO_DEMO_URL"] = url.rstrip("/")
-        _forget()
+        forget()
         try:
             _counts(url)
             yield url
@@ -179,46 +179,6 @@ def _counts(url: str) -> dict[str, Any]:
         except OSError:
             time.sleep(0.1)
     raise TimeoutError(f"{url} does not answer")
-
-
-@contextmanager
-def _bucket(folder: Path) -> Iterator[None]:
-    """Serve S3 from a folder, and point the settings at it."""
-    (folder / "s3").mkdir()
-    address = f"127.0.0.1:{_free_port()}"
-    for name in [name for name in os.environ if name.startswith("LANGAUDIO_")]:
-        del os.environ[name]
-    os.environ |= {
-        "LANGAUDIO_HOME": str(folder),
-        "LANGAUDIO_S3_ENDPOINT": f"http://{address}",
-        "LANGAUDIO_S3_ACCESS_KEY": S3_KEYS[0],
-        "LANGAUDIO_S3_SECRET_KEY": S3_KEYS[1],
-        "LANGAUDIO_SPEAKER_KEY": "a key for measurements",
-        "LANGAUDIO_LOOPBACK_CONCURRENCY": str(CONCURRENCY),
-    }
-    command = [str(BIN / "rclone"), "serve", "s3", str(folder / "s3"), "--addr", address]
-    command += ["--config", "/dev/null", "--vfs-cache-mode", "off"]
-    keys = {"RCLONE_AUTH_KEY": f'"{",".join(S3_KEYS)}"'}
-    with subprocess.Popen(command, env=os.environ | keys, stderr=subprocess.DEVNULL) as process:
-        time.sleep(2)
-        _forget()
-        default_store().create_bucket()
-        try:
-            yield
-        finally:
-            process.terminate()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _forget() -> None:
-    settings.cache_clear()
-    default_store.cache_clear()
 
 
 def _table(result: dict[str, Any]) -> str:

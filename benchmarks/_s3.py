@@ -1,0 +1,57 @@
+"""An S3 server for a measurement."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from langaudio.settings import settings
+from langaudio.store import default_store
+
+BIN = Path(sys.executable).parent
+S3_KEYS = ("bench-access", "bench-secret")
+
+
+@contextmanager
+def bucket(folder: Path) -> Iterator[None]:
+    """Serve S3 from a folder, and point the settings at it."""
+    (folder / "s3").mkdir()
+    address = f"127.0.0.1:{_free_port()}"
+    for name in [name for name in os.environ if name.startswith("LANGAUDIO_")]:
+        del os.environ[name]
+    os.environ |= {
+        "LANGAUDIO_HOME": str(folder),
+        "LANGAUDIO_S3_ENDPOINT": f"http://{address}",
+        "LANGAUDIO_S3_ACCESS_KEY": S3_KEYS[0],
+        "LANGAUDIO_S3_SECRET_KEY": S3_KEYS[1],
+        "LANGAUDIO_SPEAKER_KEY": "a key for measurements",
+    }
+    command = [str(BIN / "rclone"), "serve", "s3", str(folder / "s3"), "--addr", address]
+    command += ["--config", "/dev/null", "--vfs-cache-mode", "off"]
+    keys = {"RCLONE_AUTH_KEY": f'"{",".join(S3_KEYS)}"'}
+    with subprocess.Popen(command, env=os.environ | keys, stderr=subprocess.DEVNULL) as process:
+        time.sleep(2)
+        forget()
+        default_store().create_bucket()
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def forget() -> None:
+    settings.cache_clear()
+    default_store.cache_clear()

@@ -1,0 +1,139 @@
+"""Upload and augment, killed at random moments, leave after one more run what an undisturbed run leaves."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+
+import numpy as np
+
+from langaudio import catalog
+from langaudio.audio import decode
+from langaudio.augment.stage import read_index, seeded_id
+from langaudio.doctor import diagnose
+from langaudio.store import Store, default_store
+from tests.conftest import settings_of
+from tests.test_upload import mp3, stage
+
+ROUNDS, KILLS = 5, 10
+CLIPS = 24
+
+# Forked, so that fifty runs do not import everything fifty times.
+RUNS = """
+import os, sys
+from langaudio import upload as uploads
+from langaudio.augment import stage
+from langaudio.store import default_store
+import langaudio.audio
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        try:
+            for run in line.split():
+                uploads.upload(default_store(), "fr", source="demo", run=run)
+                stage.augment(default_store(), "fr", run=run, copies=1, balance_minutes=0, shard_mib=1)
+        finally:
+            os._exit(sys.exc_info()[0] is not None)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Runs:
+    """Runs the two stages in a process of their own, again and again."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", RUNS],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self._process.stdin
+        assert self._process.stdout
+        self._in, self._out = self._process.stdin, self._process.stdout
+
+    def run(self, runs: str, kill_after_s: float | None = None) -> int:
+        """Run; return the exit status, -9 if it was killed."""
+        self._in.write(runs + "\n")
+        self._in.flush()
+        child = int(self._out.readline())
+        if kill_after_s is not None:
+            time.sleep(kill_after_s)
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        return int(self._out.readline())
+
+    def close(self) -> None:
+        self._in.close()
+        self._process.wait(10)
+
+
+def staged(store: Store, spoken: bytes) -> None:
+    """Two overlapping runs of crawls, with clips that are alike, none, and the same."""
+    samples = decode(spoken).samples
+    clips = {f"clip{number}": mp3(np.roll(samples, 999 * number), 16_000) for number in range(CLIPS)}
+    clips["text"], clips["same"] = b"no audio", clips["clip1"]
+    names = list(clips)
+    stage(store, "one", {name: clips[name] for name in names[: CLIPS // 2]}, speaker_id=None)
+    stage(store, "two", {name: clips[name] for name in names[CLIPS // 3 :]}, speaker_id=None)
+
+
+def content(store: Store) -> dict[str, bytes]:
+    return {item.key: store.get(item.key) for item in store.list("")}
+
+
+def test_fifty_kills_and_a_clean_run_are_as_one_clean_run(
+    s3_endpoint: str, tmp_path: Path, spoken: bytes
+) -> None:
+    chance = random.Random(0)
+    with settings_of(s3_endpoint, tmp_path, "kills-none"), closing(Runs()) as runs:
+        default_store().create_bucket()
+        staged(default_store(), spoken)
+        runs.run("none")  # fails, and warms the disk's cache
+        begin = time.monotonic()
+        assert runs.run("one two") == 0
+        whole_s = time.monotonic() - begin
+        expected = content(default_store())
+    killed = 0
+    for number in range(ROUNDS):
+        with settings_of(s3_endpoint, tmp_path, f"kills-{number}"), closing(Runs()) as runs:
+            store = default_store()
+            store.create_bucket()
+            staged(store, spoken)
+            runs.run("none")  # once all is imported, moments are moments of the work
+            for _ in range(KILLS):
+                killed += runs.run("one two", chance.uniform(0, 1.5 * whole_s / KILLS)) == -signal.SIGKILL
+                # No row without its object, at any moment.
+                assert diagnose(store).faults == 0
+            assert runs.run("one two") == 0
+            assert diagnose(store, deep=True).findings == []
+            assert content(store) == expected
+    assert killed > 0.8 * ROUNDS * KILLS
+
+
+def test_runs_that_overlap_publish_each_clip_once(s3_endpoint: str, tmp_path: Path, spoken: bytes) -> None:
+    with (
+        settings_of(s3_endpoint, tmp_path, "kills-overlap"),
+        closing(Runs()) as first,
+        closing(Runs()) as second,
+        ThreadPoolExecutor() as pool,
+    ):
+        store = default_store()
+        store.create_bucket()
+        staged(store, spoken)
+        assert list(pool.map(lambda runs, name: runs.run(name), (first, second), ("one", "two"))) == [0, 0]
+        assert diagnose(store, deep=True).findings == []
+        published = catalog.read(store, "fr", ["clip_id"])["clip_id"].to_pylist()
+        assert len(published) == len(set(published)) == CLIPS
+        index = read_index(store, seeded_id("default", 0), "fr")
+        assert set(index["clip_id"].to_pylist()) == set(published)
+        assert index.num_rows == index.group_by(["clip_id", "segment", "copy"]).aggregate([]).num_rows
