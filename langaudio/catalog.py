@@ -109,6 +109,7 @@ def read(
     columns: Sequence[str] | None = None,
     *,
     clip_ids: Collection[str] | None = None,
+    with_refused: bool = False,
 ) -> pa.Table:
     """Return the clips of a language, sorted by ``clip_id``.
 
@@ -117,6 +118,7 @@ def read(
         language: its tag.
         columns: the columns wanted, in this order; all if None. Of a large part no others are fetched.
         clip_ids: only these clips; all if None.
+        with_refused: also those that are in quarantine.
 
     Raises:
         LangaudioError: a part has another schema than ours.
@@ -125,6 +127,8 @@ def read(
     # What the merge itself needs is read along and dropped at the end.
     needed = [name for name in SCHEMA.names if name in {*wanted, "clip_id", "first_seen", "last_seen"}]
     merged = _merge(_read_parts(store, parts(store, language), needed, clip_ids))
+    if with_refused:
+        return merged.select(wanted)
     refused = pa.array(sorted(quarantined(store, language)), pa.string())
     kept = pc.invert(pc.is_in(merged["clip_id"], value_set=refused))
     return merged.filter(kept).select(wanted)
@@ -139,6 +143,18 @@ def ids(store: Store, language: str) -> set[str]:
 def parts(store: Store, language: str) -> list[ObjectInfo]:
     """Return the parts of a language's catalog, in the order of their keys."""
     return [item for item in store.list(keys.catalog(language)) if item.key.endswith(".parquet")]
+
+
+def remove(store: Store, language: str, clip_ids: Collection[str]) -> None:
+    """Take clips out of all parts, which are written anew; for what must not be kept."""
+    going = pa.array(sorted(clip_ids), pa.string())
+    for item in parts(store, language):
+        table = _read_parts(store, [item], SCHEMA.names, None)
+        kept = table.filter(pc.invert(pc.is_in(table["clip_id"], value_set=going)))
+        if kept.num_rows == 0:
+            store.delete(item.key)
+        elif kept.num_rows < table.num_rows:
+            store.put(item.key, _parquet(kept))
 
 
 def compact(store: Store, language: str, *, min_parts: int = 16, older_than: timedelta = _SETTLED) -> int:

@@ -221,6 +221,24 @@ def catalog(
 
 
 @app.command()
+def forget(
+    clip: Annotated[str, typer.Option(help="Id of a clip.")] = "",
+    speaker: Annotated[str, typer.Option(help="Pseudonym of a speaker, as the catalog has it.")] = "",
+    source: Annotated[str, typer.Option(help="Name of a source.")] = "",
+) -> None:
+    """Remove recordings everywhere and for good, and mark the models that learned from them."""
+    from langaudio.forget import forget
+    from langaudio.store import default_store
+
+    named = {"clip": clip, "speaker": speaker, "source": source}
+    wished = [(what, name) for what, name in named.items() if name]
+    if len(wished) != 1:
+        raise LangaudioError("Name what is to be forgotten: one of --clip, --speaker or --source.")
+    ((what, name),) = wished
+    _tell(dataclasses.asdict(forget(default_store(), what, name)))  # type: ignore[arg-type]
+
+
+@app.command()
 def up() -> None:
     """Start S3, MLflow, the demo site and Airflow on this machine, and wait until they are well."""
     from langaudio import services

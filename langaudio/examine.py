@@ -44,6 +44,8 @@ class Reason(StrEnum):
     """The same file stands under another language, and a person has to say which it is."""
     RELABELLED = "relabelled"
     """The source has moved the file to another language."""
+    FORGOTTEN = "forgotten"
+    """Somebody who is heard wished it to be removed; nothing of it is kept but its address."""
     NO_ROW = "no_row"
     """The doctor found a file in ``raw/`` that the catalog does not know."""
     LOST = "lost"

@@ -30,6 +30,9 @@ CHALLENGER: Alias = "challenger"
 MODEL = "model"
 """The folder of a run's artifacts that holds the network."""
 
+CLIPS = "clips.json"
+"""The artifact of a run that names the clips which it has learned from, or was chosen by."""
+
 FINGERPRINT = "corpus_fingerprint"
 """The parameter of a run that holds the fingerprint of its corpus."""
 
@@ -169,6 +172,31 @@ def aliased(alias: Alias) -> Version | None:
                 raise
             return None
         return Version(int(found.version), found.run_id)
+
+
+def runs() -> list[str]:
+    """Return the ids of all runs, the newest first."""
+    with _explained():
+        client = _client()
+        experiment = client.get_experiment_by_name(settings().bucket)
+        found: list[str] = []
+        token = None
+        while experiment:
+            page = client.search_runs([experiment.experiment_id], page_token=token)
+            found += [run.info.run_id for run in page]
+            token = page.token
+            if not token:
+                break
+        return found
+
+
+def mark(run_id: str, tag: str, value: str) -> None:
+    """Set a tag of a run, and of the versions of the registered model that it became."""
+    with _explained(f"run {run_id!r}"):
+        client = _client()
+        client.set_tag(run_id, tag, value)
+        for version in client.search_model_versions(f"run_id = '{run_id}'"):
+            client.set_model_version_tag(version.name, version.version, tag, value)
 
 
 def set_alias(alias: Alias, version: Version) -> None:

@@ -22,6 +22,7 @@ from langaudio.crawl.staging import Staging
 from langaudio.examine import Examined, Reason, Refusal, examine
 from langaudio.speakers import split_of
 from langaudio.store import Store, Writing, keys
+from langaudio.wishes import wishes
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class _Upload:
             for reason in catalog.refusals(store, self._language)
             if reason["reason"] == Reason.LOST
         }
+        self._wishes = wishes(store)
         self._known: dict[str, dict[str, Any]] = {}
         self._published: set[str] = set()
         self._reasons: Counter[str] = Counter()
@@ -95,6 +97,9 @@ class _Upload:
         self._going = {sighting.clip_id for sighting in sightings if sighting.gone}
         for clip, data in _with_audio(self._store, self._staging, clips):
             clip_id = _digest(data)
+            if self._wishes.cover({"clip_id": clip_id} | asdict(clip)):
+                self._reasons[Reason.FORGOTTEN.value] += 1
+                continue
             if clip.problem:
                 problem = Refusal(Reason(clip.problem), clip.problem_detail or "")
                 self._refuse(clip, _digest(clip.page_url.encode()), b"", problem)

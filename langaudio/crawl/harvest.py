@@ -50,6 +50,8 @@ class Order:
     max_missing_share: float
     max_gone_share: float
     consent: str | None = None
+    forgotten_speakers: frozenset[str] = frozenset()
+    """Pseudonyms of those whose clips are not wanted any more."""
 
 
 class Harvest:
@@ -115,6 +117,9 @@ class Harvest:
             return None
         self._met.add(address)
         self.counts["seen"] += 1
+        if entry.speaker and self._pseudonyms.of(entry.speaker) in self.order.forgotten_speakers:
+            self.leave_out("forgotten")
+            return None
         known = self.known.find(entry.page_url)
         self._unknown += known is None
         if known is None or self._is_to_try_again(known):

@@ -27,6 +27,7 @@ from langaudio.crawl.staging import Staging
 from langaudio.errors import LangaudioError, Unavailable
 from langaudio.settings import settings
 from langaudio.store import Store, keys
+from langaudio.wishes import wishes
 
 _MAX_PAGE_BYTES = 5 * 2**20
 _PIPE_BYTES = 2**20
@@ -90,7 +91,9 @@ def crawl(
 
 def begin(staging: Staging, source: Source, *, at: datetime, limit: int = 0, full: bool = False) -> Harvest:
     """Return the harvest of a crawl that begins, or goes on after it was cut off."""
-    wanted = settings()
+    wanted, wished = settings(), wishes(staging.store)
+    if source.name in wished.sources:
+        raise Refused(f"{source.name} is forgotten in this bucket, as its owner wished.", "forgotten")
     order = Order(
         at=at,
         limit=limit,
@@ -99,6 +102,7 @@ def begin(staging: Staging, source: Source, *, at: datetime, limit: int = 0, ful
         max_missing_share=wanted.max_missing_share,
         max_gone_share=wanted.max_gone_share,
         consent=source.consent,
+        forgotten_speakers=wished.speakers,
     )
     return Harvest(
         staging.language,

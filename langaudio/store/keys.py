@@ -58,6 +58,13 @@ def catalog(language: str = "", part: str = "") -> str:
     return prefix + (f"{_checked('run id', part)}.parquet" if part else "")
 
 
+def forgotten(what: str = "", name: str = "") -> str:
+    """Return the key of a wish to be forgotten (``speaker``, its pseudonym), or the prefix of all."""
+    return (
+        f"forgotten/{_checked('kind of wish', what)}/{_checked('name', name)}.json" if what else "forgotten/"
+    )
+
+
 def augmented(recipe_id: str, language: str, run: str = "", name: str = "") -> str:
     """Return the key of a shard or index that a run wrote, or the prefix of the language's."""
     prefix = f"augmented/{_checked('recipe id', recipe_id)}/{_checked('language', language)}/"

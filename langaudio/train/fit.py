@@ -6,6 +6,7 @@ speakers. Batches hold every language equally often, whatever the corpus holds.
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import tempfile
@@ -117,6 +118,8 @@ def train(
         },
     )
     try:
+        learned = sorted(clip.clip_id for clip in clips if clip.split != "test")
+        registry.log_file(run_id, registry.CLIPS, json.dumps(learned).encode())
         speech = training_speech(store, clips, recipe_id)
         with _scratch() as scratch:
             dev = HeldOut(store, [clip for clip in clips if clip.split == "dev"], languages, Path(scratch))
