@@ -28,6 +28,7 @@ setup: .venv/.ready ## make the virtual environment (all other targets do this b
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.txt)"
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet requirements.txt
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --editable .
+	@$(BIN)/python -c "from langaudio.augment.compiled import compile_all; compile_all()"
 	@touch $@
 
 demo: setup ## run the whole job in Airflow; CORPUS=folder takes real recordings instead of synthetic voices

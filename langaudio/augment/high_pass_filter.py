@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import sosfilt
 
+from langaudio.augment.compiled import compiled
 from langaudio.augment.transform import Audio, BadParameter, Drawn, Transform, is_number
 
 _ROLLOFFS = (12, 18, 24, 30, 36)
@@ -71,8 +71,29 @@ class HighPassFilter(Transform):
         _check_rolloff(drawn["rolloff"])
         _check_cutoff(drawn["cutoff_freq"], sample_rate)
         sections = _butterworth(round(drawn["rolloff"] / 6), drawn["cutoff_freq"] / sample_rate)
-        filtered: npt.NDArray[np.float64] = sosfilt(sections, samples, axis=-1)
-        return filtered.astype(np.float32)
+        filtered = np.empty_like(samples, order="C")
+        for before, after in zip(np.atleast_2d(samples), np.atleast_2d(filtered), strict=True):
+            _filter(sections, before, after)
+        return filtered
+
+
+@compiled
+def _filter(sections: npt.NDArray[np.float64], samples: Audio, filtered: Audio) -> None:
+    """Run second-order sections in float64, one after the other.
+
+    The last output but one is taken first: what waits for the last output is then a multiplication and a
+    subtraction, where SciPy's form waits for twice as much. That wait is all that the filter's time is.
+    """
+    between = samples.astype(np.float64)
+    for section in range(len(sections)):
+        b0, b1, b2, _, a1, a2 = sections[section]
+        x1 = x2 = y1 = y2 = 0.0
+        for i in range(len(between)):
+            x = between[i]
+            y = (b0 * x + b1 * x1 + b2 * x2 - a2 * y2) - a1 * y1
+            x2, x1, y2, y1 = x1, x, y1, y
+            between[i] = y
+    filtered[:] = between.astype(np.float32)
 
 
 def _butterworth(order: int, cutoff: float) -> npt.NDArray[np.float64]:

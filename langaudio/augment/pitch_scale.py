@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,14 @@ from langaudio.augment.stretch import stretch_to
 from langaudio.augment.transform import Audio, BadParameter, Drawn, Transform, is_number
 
 _MAX_SEMITONES = 24
+
+# Errors below −96 dB, the step of the 16-bit files that copies become; soxr's default, 20 bits, takes half as
+# long again.
+_QUALITY = "MQ"
+
+# soxr keeps a filter for every phase of such a fraction, and has to interpolate them for any other ratio. For
+# that the pitch is off by at most 1.8 cents, and by no more than 0.1 but next to simple ratios.
+_MAX_DENOMINATOR = 500
 
 
 @dataclass(frozen=True)
@@ -61,8 +70,9 @@ class PitchScale(Transform):
         semitones = drawn["semitones"]
         if not is_number(semitones) or not abs(semitones) <= _MAX_SEMITONES:
             raise BadParameter(f"PitchScale: semitones={semitones!r} is not allowed; it is from -24 to 24.")
+        ratio = Fraction(2 ** (semitones / 12)).limit_denominator(_MAX_DENOMINATOR)
         channels = samples.reshape(-1, samples.shape[-1])
         scaled = np.stack(
-            [soxr.resample(channel, sample_rate * 2 ** (semitones / 12), sample_rate) for channel in channels]
+            [soxr.resample(each, ratio.numerator, ratio.denominator, quality=_QUALITY) for each in channels]
         )
         return stretch_to(scaled, samples.shape[-1], sample_rate).reshape(samples.shape)

@@ -7,23 +7,23 @@ input's own samples, so neither pitch nor phase nor onsets can suffer there. The
 time-domain harmonic scaling (1979), Morita and Itakura's PICOLA (1986), and WSOLA (Verhelst and Roelands,
 1993); what is added here is that each splice looks for its place as well as for its lag.
 
-Where to splice is decided on samples that are rounded to whole numbers, by sums that float64 holds
-exactly: the decision does not depend on the order in which a processor adds, and is the same on all.
+Where to splice is decided on samples that are rounded to whole numbers, whose sums are exact: the decision
+does not depend on the order in which a processor adds, and is the same on all.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from langaudio.augment.compiled import compiled
 from langaudio.augment.transform import Audio
 
+Integers = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 # What is played is never further than this from what should be: an onset moves by less than 10 ms.
 _MAX_OFFSET_S = 0.0095
@@ -38,6 +38,11 @@ _SIMILARITY_WINDOW_S = 0.020
 # The search runs on a signal of about this rate: a voice's strongest harmonics are below 2 kHz.
 _SEARCH_RATE = 4_000
 
+# Bits of a sample of the search, its sign left out: sums of 150 products stay within 32 bits.
+_SEARCH_BITS = 11
+# Bits of the samples by which places are aligned: squares of differences stay within 32 bits.
+_GUIDE_BITS = 14
+
 # For each place, the best lag of each of so many equal parts of the range is a candidate.
 _LAG_GROUPS = 3
 
@@ -45,6 +50,10 @@ _LAG_GROUPS = 3
 _LONG_LAG_BONUS = 0.1
 _ONSET_PENALTY = 2.0
 _TOO_FAR_PENALTY = 4.0
+
+# A dissimilarity and its lag's rank make one whole number, so that the lowest is found by a vector.
+_COST_UNIT = 2**20
+_MAX_LAGS = 2**7
 
 # An onset: 5 ms with 8 times the power (9 dB) of the 20 ms before. Pitch pulses stay below that.
 _ONSET_RATIO = 8
@@ -54,26 +63,18 @@ _ONSET_PAST_S = 0.020
 _SILENCE = 1e-4
 
 
-class Splice(NamedTuple):
-    """At output sample ``at``, a fade begins from input sample ``leave`` on to input sample ``enter`` on."""
-
-    at: int
-    leave: int
-    enter: int
-
-
-@dataclass(frozen=True)
-class _Plan:
+class _Plan(NamedTuple):
     """The measures of one stretch, in samples unless said otherwise.
 
     Attributes:
         drift: samples that the place played gains, per output sample, on the place that should be.
         direction: of the jumps that make up for it: 1 forward, −1 back.
         decimation: samples per search sample.
-        lags: in search samples, ascending.
+        least_lag, lags: the shortest lag, in search samples, and how many there are.
         fade: length of a fade.
         step: distance of the places at which a splice may begin; two steps are a fade.
         window: length over which similarity is judged, in steps.
+        past: length over which the level before an onset is judged, in steps.
     """
 
     length: int
@@ -81,37 +82,39 @@ class _Plan:
     direction: int
     max_offset: float
     decimation: int
-    lags: range
+    least_lag: int
+    lags: int
     fade: int
     step: int
     window: int
-    sample_rate: int
+    past: int
 
     @classmethod
     def of(cls, played: int, length: int, sample_rate: int) -> _Plan:
         drift = 1 - played / length
-        max_offset = _MAX_OFFSET_S * sample_rate
         decimation = sample_rate // _SEARCH_RATE
         search_rate = sample_rate / decimation
         # During a fade at most half of what the offset may be is drifted away.
         fade_s = min(_FADE_S, _MAX_OFFSET_S / 2 / abs(drift))
         step = max(1, round(fade_s * search_rate / 2)) * decimation
+        least_lag = round(_MIN_LAG_S * search_rate)
         return cls(
             length=length,
             drift=drift,
             direction=-1 if drift > 0 else 1,
-            max_offset=max_offset,
+            max_offset=_MAX_OFFSET_S * sample_rate,
             decimation=decimation,
-            lags=range(round(_MIN_LAG_S * search_rate), round(_MAX_LAG_S * search_rate) + 1),
+            least_lag=least_lag,
+            lags=round(_MAX_LAG_S * search_rate) + 1 - least_lag,
             fade=2 * step,
             step=step,
             window=max(2, round(_SIMILARITY_WINDOW_S * sample_rate / step)),
-            sample_rate=sample_rate,
+            past=max(1, round(_ONSET_PAST_S * sample_rate / step)),
         )
 
     @property
     def max_lag(self) -> int:
-        return self.lags[-1] * self.decimation
+        return (self.least_lag + self.lags - 1) * self.decimation
 
     @property
     def margin(self) -> int:
@@ -142,110 +145,186 @@ def stretch_to(samples: Audio, length: int, sample_rate: int) -> Audio:
     plan = _Plan.of(samples.shape[1], length, sample_rate)
     # Playing may end up to the largest offset late: there it goes on with the end, mirrored.
     played = np.pad(samples, ((0, 0), (0, plan.margin)), mode="symmetric")
-    guide = _guide(played)
-    costs, jumps = _candidates(guide, plan)
-    return _join(played, _choose(guide, costs, jumps, plan), plan)
+    peaks = [max(float(channel.max()), -float(channel.min())) for channel in samples]
+    loudest = int(np.argmax(peaks))
+    guide, searched = _guide(played[loudest], 2.0 ** (_GUIDE_BITS - math.frexp(peaks[loudest])[1]), plan)
+    costs, jumps = _candidates(guide, searched, plan)
+    splices = _choose(guide, costs, jumps, plan)
+    rise = (0.5 - 0.5 * np.cos(np.pi * (np.arange(plan.fade) + 0.5) / plan.fade)).astype(np.float32)
+    return _join(played, splices, rise, plan)
 
 
-def _guide(played: Audio) -> Floats:
-    """Return the loudest channel in whole numbers of up to 15 bits."""
-    loudest = played[np.argmax(np.max(np.abs(played), axis=1))]
-    _, exponent = np.frexp(np.max(np.abs(loudest)))
-    return np.rint(np.ldexp(loudest.astype(np.float64), 15 - int(exponent)))
+@compiled
+def _guide(played: Audio, scale: float, plan: _Plan) -> tuple[Integers, Integers]:
+    """Return a channel in whole numbers of 14 bits, and the search signal in whole numbers of 11 bits."""
+    guide = np.empty(len(played), np.int16)
+    factor, highest = np.float32(scale), np.float32(2**_GUIDE_BITS - 1)
+    for i in range(len(played)):
+        guide[i] = np.int16(min(np.rint(played[i] * factor), highest))
+    searched = np.zeros(len(played) // plan.step * plan.step // plan.decimation, np.int32)
+    for shift in range(plan.decimation):
+        for i in range(len(searched)):
+            searched[i] += guide[i * plan.decimation + shift]
+    most = max(searched.max(), -searched.min())
+    bits = 0
+    while most >> (_SEARCH_BITS + bits):
+        bits += 1
+    for i in range(len(searched)):
+        searched[i] >>= bits
+    return guide, searched
 
 
-def _candidates(guide: Floats, plan: _Plan) -> tuple[Audio, Integers]:
+@compiled
+def _candidates(guide: Integers, searched: Integers, plan: _Plan) -> tuple[Audio, Integers]:
     """Return what each splice would cost that may be chosen, and how far it would jump.
 
+    The cost is how unlike the waveform at a place is what lies a lag away: the power of the difference by
+    the sum of the powers, over a window that no lag exceeds, so that it has seen all that a splice would
+    leave out or play twice. Long lags have a bonus, jumps over onsets a penalty.
+
     Shape:
-        both: ``(lag groups, places)``; place k is at sample ``k * plan.step``.
+        both: ``(places, lag groups)``; place k is at sample ``k * plan.step``.
     """
-    dissimilarity = _dissimilarity(guide, plan)
-    groups = np.array_split(np.arange(len(plan.lags)), _LAG_GROUPS)
-    best = np.stack([group[0] + dissimilarity[group].argmin(axis=0) for group in groups])
-    costs = np.take_along_axis(dissimilarity, best, axis=0)
-    costs += _ONSET_PENALTY * _near_onsets(guide, plan)[: costs.shape[1]]
-    jumps = plan.direction * plan.decimation * (best + plan.lags[0])
-    costs[jumps + plan.step * np.arange(costs.shape[1]) < 0] = np.inf
+    step, lags, window = plan.step // plan.decimation, plan.lags, plan.window
+    most = plan.least_lag + lags - 1
+    blocks = len(searched) // step
+    padded = np.zeros(len(searched) + 2 * most, np.int32)
+    padded[most : most + len(searched)] = searched
+    # Whole numbers far below 2⁵³: float64 holds them exactly, and a vector of it becomes one of float32.
+    energy = np.zeros(len(padded) + 1)
+    for i in range(len(padded)):
+        energy[i + 1] = energy[i] + float(padded[i] * padded[i])
+    # Ascending in memory whatever the direction, so that the loops over lags are a vector's.
+    nearest, turn = (plan.least_lag, 1) if plan.direction > 0 else (-most, -1)
+    ranks = np.arange(lags).astype(np.int32)[::turn].copy()
+    bonus = (np.float32(_LONG_LAG_BONUS) * (plan.least_lag + ranks) / most).astype(np.float32)
+    silence = np.float32(_SILENCE * window * step * energy[-1] / len(searched) + 1)
+    onsets = _onsets(guide, plan)
+
+    places = blocks - window + 1
+    costs = np.full((places, _LAG_GROUPS), np.inf, np.float32)
+    jumps = np.zeros((places, _LAG_GROUPS), np.int64)
+    # Of each lag: what the products of every block add up to, and of the present window.
+    products = np.zeros((window, lags), np.int32)
+    likeness = np.zeros(lags, np.int32)
+    keys = np.empty(lags, np.int32)
+    for block in range(blocks):
+        row = products[block % window]
+        for lag in range(lags):
+            likeness[lag] -= row[lag]
+        begin = block * step
+        _multiply(searched[begin : begin + step], padded[most + nearest + begin :], row)
+        for lag in range(lags):
+            likeness[lag] += row[lag]
+        place = block - window + 1
+        if place < 0:
+            continue
+        begin = most + place * step
+        here = energy[begin + window * step] - energy[begin]
+        first = energy[begin + nearest : begin + nearest + lags]
+        last = energy[begin + nearest + window * step : begin + nearest + window * step + lags]
+        for lag in range(lags):
+            power = np.float32(here + last[lag] - first[lag])
+            unlike = (power - np.float32(2 * likeness[lag])) / (power + silence) - bonus[lag]
+            keys[lag] = np.int32(unlike * np.float32(_COST_UNIT)) * _MAX_LAGS + ranks[lag]
+        for group in range(_LAG_GROUPS):
+            lowest, end = group * lags // _LAG_GROUPS, (group + 1) * lags // _LAG_GROUPS
+            if plan.direction < 0:
+                lowest, end = lags - end, lags - lowest
+            best = np.int32(2**31 - 1)
+            for lag in range(lowest, end):
+                best = min(best, keys[lag])
+            jump = plan.direction * plan.decimation * (plan.least_lag + int(best) % _MAX_LAGS)
+            jumps[place, group] = jump
+            # What a splice leaves out or plays twice, the fade included.
+            reach = -(-abs(jump) // plan.step)
+            begin = place - (reach if jump < 0 else 0)
+            end = min(place + 3 + (reach if jump > 0 else 0), len(onsets) - 1)
+            if place * plan.step + jump >= 0:
+                harm = _ONSET_PENALTY * (onsets[end] > onsets[max(begin, 0)])
+                costs[place, group] = (best // _MAX_LAGS) / _COST_UNIT + harm
     return costs, jumps
 
 
-def _dissimilarity(guide: Floats, plan: _Plan) -> Audio:
-    """Return how unlike the waveform at each place is what lies a lag away, less a bonus for long lags.
+@compiled
+def _multiply(block: Integers, there: Integers, products: Integers) -> None:
+    """Add up, for each lag, the products of a block with what lies the lag away."""
+    lags = len(products)
+    products[:] = 0
+    for quarter in range(len(block) // 4):
+        i = 4 * quarter
+        one, two, three, four = block[i], block[i + 1], block[i + 2], block[i + 3]
+        for lag in range(lags):
+            near, far = one * there[i + lag], four * there[i + lag + 3]
+            products[lag] += near + two * there[i + lag + 1] + three * there[i + lag + 2] + far
+    for i in range(len(block) // 4 * 4, len(block)):
+        for lag in range(lags):
+            products[lag] += block[i] * there[i + lag]
 
-    It is the power of the difference by the sum of the powers, over a window that no lag exceeds: so it
-    has seen all that a splice would leave out or play twice.
+
+@compiled
+def _onsets(guide: Integers, plan: _Plan) -> Integers:
+    """Return how many onsets there are before each step."""
+    steps = len(guide) // plan.step
+    energy = np.zeros(steps)
+    total = 0.0
+    for place in range(steps):
+        block = guide[place * plan.step : (place + 1) * plan.step]
+        whole = 0
+        for i in range(len(block)):
+            whole += int(block[i]) * int(block[i])
+        energy[place] = whole
+        total += energy[place]
+    onsets = np.zeros(steps + 1, np.int64)
+    before = 0.0
+    for place in range(steps):
+        quiet = before / plan.past + _SILENCE * total / steps + 1
+        onsets[place + 1] = onsets[place] + (energy[place] > _ONSET_RATIO * quiet)
+        before += energy[place]
+        if place >= plan.past:
+            before -= energy[place - plan.past]
+    return onsets
+
+
+@compiled
+def _choose(guide: Integers, costs: Audio, jumps: Integers, plan: _Plan) -> Integers:
+    """Return the splices, each the cheapest of those between the last one and where it gets too late.
 
     Shape:
-        the result: ``(lags, places)``.
+        the result: ``(splices, 3)``; at output sample ``[0]`` a fade begins from input sample ``[1]`` on to
+        input sample ``[2]`` on.
     """
-    step, most = plan.step // plan.decimation, plan.lags[-1]
-    places = len(guide) // plan.step
-    searched = guide[: places * plan.step].reshape(-1, plan.decimation).sum(axis=1)
-    padded = np.pad(searched, most)
-    energy_before = np.concatenate([[0.0], np.cumsum(np.square(padded))])
-    ones, window = np.ones(step), np.ones(plan.window)
-    silence = _SILENCE * plan.window * step * energy_before[-1] / len(searched) + 1
-
-    def energies(start: int) -> Floats:
-        edges = energy_before[start : start + len(searched) + 1 : step]
-        return edges[plan.window :] - edges[: -plan.window]
-
-    here = energies(most)
-    product = np.empty((places, step))
-    result = np.empty((len(plan.lags), len(here)), dtype=np.float32)
-    for row, lag in zip(result, plan.lags, strict=True):
-        start = most + plan.direction * lag
-        np.multiply(searched, padded[start : start + len(searched)], out=product.reshape(-1))
-        powers = here + energies(start)
-        likeness = np.convolve(product @ ones, window, mode="valid")
-        row[:] = (powers - 2 * likeness) / (powers + silence) - _LONG_LAG_BONUS * lag / most
-    return result
-
-
-def _near_onsets(guide: Floats, plan: _Plan) -> npt.NDArray[np.bool_]:
-    """Return for each place whether a splice there might leave out an onset, or play it twice."""
-    blocks = guide[: len(guide) // plan.step * plan.step].reshape(-1, plan.step)
-    energy = np.einsum("ij,ij->i", blocks, blocks)
-    before = np.concatenate([[0.0], np.cumsum(energy)])[:-1]
-    past = max(1, round(_ONSET_PAST_S * plan.sample_rate / plan.step))
-    mean_before = (before - np.pad(before, (past, 0))[: len(before)]) / past
-    onsets = energy > _ONSET_RATIO * (mean_before + _SILENCE * energy.mean() + 1)
-    reach = -(-plan.max_lag // plan.step)
-    behind, ahead = (reach, 2) if plan.direction < 0 else (0, reach + 2)
-    near = np.convolve(onsets, np.ones(behind + ahead + 1))
-    return near[ahead : ahead + len(onsets)] > 0
-
-
-def _choose(guide: Floats, costs: Audio, jumps: Integers, plan: _Plan) -> list[Splice]:
-    """Return the splices, each the cheapest of those between the last one and where it gets too late."""
-    splices: list[Splice] = []
-    at = play = 0
+    splices = np.empty((plan.length // plan.fade + 1, 3), np.int64)
+    count = at = play = 0
     misfit = 0.0
     # The offset changes during the fade as well: it has to be small enough all the way.
     faded = plan.fade * plan.drift / 2
     allowed = plan.max_offset - abs(faded)
-    landings = jumps + plan.step * plan.drift * np.arange(costs.shape[1]) + faded
     while True:
         offset = play - at * (1 - plan.drift)
         room = (math.copysign(plan.max_offset, plan.drift) - offset) / plan.drift
         if at + room >= plan.length:
-            return splices
+            return splices[:count]
         first = -(-play // plan.step)
-        last = max(first + 1, int(play + room) // plan.step + 1)
-        too_far = np.abs(landings[:, first:last] + (offset - play * plan.drift)) > allowed
-        cheapest = int((costs[:, first:last] + _TOO_FAR_PENALTY * too_far).argmin())
-        group, place = divmod(cheapest, last - first)
-        place += first
-        leave = place * plan.step
-        enter, misfit = _align(guide, leave, leave + int(jumps[group, place]), misfit, plan)
+        last = min(max(first + 1, int(play + room) // plan.step + 1), len(costs))
+        leave = jump = -1
+        cheapest = np.inf
+        for place in range(first, last):
+            for group in range(_LAG_GROUPS):
+                landing = offset + jumps[place, group] + faded + (place * plan.step - play) * plan.drift
+                cost = costs[place, group] + _TOO_FAR_PENALTY * (abs(landing) > allowed)
+                if leave < 0 or cost < cheapest:
+                    leave, jump, cheapest = place * plan.step, jumps[place, group], cost
+        enter, misfit = _align(guide, leave, leave + jump, misfit, plan)
         at += leave - play
-        splices.append(Splice(at, leave, enter))
+        splices[count] = at, leave, enter
+        count += 1
         at += plan.fade
         play = enter + plan.fade
 
 
-def _align(guide: Floats, leave: int, enter: int, misfit: float, plan: _Plan) -> tuple[int, float]:
+@compiled
+def _align(guide: Integers, leave: int, enter: int, misfit: float, plan: _Plan) -> tuple[int, float]:
     """Return where to enter so that the waveforms fit best, and by what part of a sample they do not.
 
     The best fit is between samples. What rounding leaves is carried to the next splice: so the errors
@@ -253,55 +332,53 @@ def _align(guide: Floats, leave: int, enter: int, misfit: float, plan: _Plan) ->
     """
     reach = plan.decimation * 3 // 2
     lowest = max(0, enter - reach)
-    around = guide[lowest : enter + reach + plan.fade]
-    energy = np.correlate(np.square(around), np.ones(plan.fade), mode="valid")
-    unlike = energy - 2 * np.correlate(around, guide[leave : leave + plan.fade], mode="valid")
+    unlike = np.empty(min(enter + reach - lowest, len(guide) - lowest - plan.fade) + 1)
+    wanted = guide[leave : leave + plan.fade]
+    for lag in range(len(unlike)):
+        there = guide[lowest + lag : lowest + lag + plan.fade]
+        difference = 0
+        for i in range(plan.fade):
+            apart = int(there[i]) - int(wanted[i])
+            difference += apart * apart
+        unlike[lag] = difference
     best = int(unlike.argmin())
-    wanted = best + misfit
+    fitting = best + misfit
     if 0 < best < len(unlike) - 1:
-        before, there, after = unlike[best - 1 : best + 2].tolist()
-        curvature = before - 2 * there + after
-        wanted += (before - after) / 2 / curvature if curvature > 0 else 0
-    taken = min(max(round(wanted), 0), len(unlike) - 1)
-    return lowest + taken, min(max(wanted - taken, -0.5), 0.5)
+        before, after = unlike[best - 1], unlike[best + 1]
+        curvature = before - 2 * unlike[best] + after
+        if curvature > 0:
+            fitting += (before - after) / 2 / curvature
+    taken = min(max(int(np.rint(fitting)), 0), len(unlike) - 1)
+    return lowest + taken, min(max(fitting - taken, -0.5), 0.5)
 
 
-def _join(played: Audio, splices: list[Splice], plan: _Plan) -> Audio:
+@compiled
+def _join(played: Audio, splices: Integers, rise: Audio, plan: _Plan) -> Audio:
     """Play the input with the splices, each a fade of constant power.
 
     How much the power would sag halfway depends on how alike the two sides are; the gains make up for
     exactly that, so voices and noise keep their level alike.
     """
-    result = np.empty((len(played), plan.length + plan.fade + plan.step), dtype=np.float32)
-    faded = _fades(played, splices, plan.fade)
-    position = play = 0
-    for splice, fade in zip(splices, faded, strict=True):
-        result[:, position : splice.at] = played[:, play : splice.leave]
-        position = splice.at + plan.fade
-        play = splice.enter + plan.fade
-        result[:, splice.at : position] = fade
-    rest = max(plan.length - position, 0)
-    result[:, position : position + rest] = played[:, play : play + rest]
-    return result[:, : plan.length]
-
-
-def _fades(played: Audio, splices: list[Splice], fade: int) -> Audio:
-    """Return what is played during the fades.
-
-    Shape:
-        the result: ``(splices, channels, fade)``.
-    """
-    time = np.arange(fade)
-    places = np.array(splices, dtype=np.int64).reshape(-1, 3)
-    leaving = played[:, places[:, 1, np.newaxis] + time]
-    entering = played[:, places[:, 2, np.newaxis] + time]
-    rise = (0.5 - 0.5 * np.cos(np.pi * (time + 0.5) / fade)).astype(np.float32)
-    fall = 1 - rise
-    together, left, entered = (
-        np.einsum("cst,cst->cs", one, other, dtype=np.float64)
-        for one, other in ((leaving, entering), (leaving, leaving), (entering, entering))
-    )
-    likeness = np.maximum(together, 0) / np.maximum(np.sqrt(left * entered), 1e-30)
-    power = rise**2 + fall**2 + 2 * likeness.astype(np.float32)[..., np.newaxis] * (rise * fall)
-    faded: Audio = (leaving * fall + entering * rise) / np.sqrt(power)
-    return faded.swapaxes(0, 1)
+    channels = len(played)
+    result = np.empty((channels, plan.length), np.float32)
+    for channel in range(channels):
+        source, target = played[channel], result[channel]
+        position = play = 0
+        for splice in range(len(splices)):
+            at, leave, enter = splices[splice]
+            target[position:at] = source[play : play + at - position]
+            together, left, entered = 0.0, 0.0, 0.0
+            for i in range(plan.fade):
+                one, other = float(source[leave + i]), float(source[enter + i])
+                together += one * other
+                left += one * one
+                entered += other * other
+            likeness = np.float32(max(together, 0.0) / max(math.sqrt(left * entered), 1e-30))
+            for i in range(min(plan.fade, plan.length - at)):
+                fall = np.float32(1) - rise[i]
+                power = rise[i] * rise[i] + fall * fall + np.float32(2) * likeness * rise[i] * fall
+                target[at + i] = (source[leave + i] * fall + source[enter + i] * rise[i]) / np.sqrt(power)
+            position, play = at + plan.fade, enter + plan.fade
+        if position < plan.length:
+            target[position:] = source[play : play + plan.length - position]
+    return result

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
 
+from langaudio.augment.compiled import compiled
 from langaudio.augment.transform import Audio, BadParameter, Drawn, Transform, is_number
 
 _FRAME_S = 0.01
@@ -67,12 +71,30 @@ class WhiteNoise(Transform):
             raise BadParameter(
                 f"WhiteNoise: noise_seed={seed!r} is not allowed; it is a whole number from 0."
             )
-        # SFC64 is NumPy's fastest generator; a copy needs no jumps or streams of it.
-        noise = np.random.Generator(np.random.SFC64(seed)).standard_normal(samples.shape, dtype=np.float32)
+        noise = _gaussian(samples.size, seed).reshape(samples.shape)
         power = speech_power(samples, sample_rate) / 10 ** (snr_db / 10)
-        noise *= np.float32(np.sqrt(power / np.mean(np.square(noise), dtype=np.float64)))
+        energy = _frame_energies(noise.reshape(-1), noise.size)[0]
+        noise *= np.float32(np.sqrt(power * noise.size / energy))
         noise += samples
         return noise
+
+
+def _gaussian(number: int, seed: int) -> Audio:
+    """Draw from the normal distribution in 65,536 steps of equal probability.
+
+    Noise in 16-bit files has no finer ones. A look-up takes a quarter of the time of NumPy's ziggurat.
+    """
+    # SFC64 is NumPy's fastest generator; a copy needs no jumps or streams of it.
+    drawn = np.random.SFC64(seed).random_raw(-(-number // 4))
+    # Little-endian everywhere, so that all machines draw the same.
+    return _quantiles().take(drawn.astype("<u8", copy=False).view("<u2")[:number])
+
+
+@lru_cache(maxsize=1)
+def _quantiles() -> Audio:
+    """Return the middles of the steps, from about −4.3 to 4.3."""
+    quantiles: Audio = ndtri((np.arange(2**16) + 0.5) / 2**16).astype(np.float32)
+    return quantiles
 
 
 def speech_power(samples: Audio, sample_rate: int) -> float:
@@ -98,13 +120,35 @@ def speech_power(samples: Audio, sample_rate: int) -> float:
         >>> round(speech_power(with_pause, 16_000), 2)
         0.5
     """
-    starts = np.arange(0, samples.shape[-1], round(_FRAME_S * sample_rate))
-    energies = np.add.reduceat(np.square(samples), starts, axis=-1, dtype=np.float64)
-    energies = energies.reshape(-1, len(starts)).mean(axis=0)
-    lengths = np.diff(starts, append=samples.shape[-1])
+    frame = round(_FRAME_S * sample_rate)
+    energies = np.mean([_frame_energies(channel, frame) for channel in np.atleast_2d(samples)], axis=0)
+    lengths = np.diff(np.arange(0, samples.shape[-1], frame), append=samples.shape[-1])
     powers = energies / lengths
     loudest_first = np.argsort(-powers)
     running = np.cumsum(energies[loudest_first])
     level = powers[loudest_first[np.searchsorted(running, running[-1] / 2)]]
     speech = powers >= level * _GATE
     return float(energies[speech].sum() / lengths[speech].sum())
+
+
+@compiled
+def _frame_energies(samples: Audio, frame: int) -> npt.NDArray[np.float64]:
+    """Return the sum of squares of each frame.
+
+    Four sums take turns: a processor need not wait for one addition before the next, and all processors add
+    in the same order.
+    """
+    energies = np.zeros(-(-len(samples) // frame))
+    for number in range(len(energies)):
+        within = samples[number * frame : (number + 1) * frame]
+        a = b = c = d = 0.0
+        for quarter in range(len(within) // 4):
+            i = 4 * quarter
+            a += float(within[i]) * float(within[i])
+            b += float(within[i + 1]) * float(within[i + 1])
+            c += float(within[i + 2]) * float(within[i + 2])
+            d += float(within[i + 3]) * float(within[i + 3])
+        for sample in within[len(within) // 4 * 4 :]:
+            a += float(sample) * float(sample)
+        energies[number] = a + b + (c + d)
+    return energies
