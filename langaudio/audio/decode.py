@@ -7,7 +7,12 @@ no more memory than the speech in it.
 from __future__ import annotations
 
 import io
+import mmap
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -68,41 +73,70 @@ def decode(data: bytes, max_s: float | None = None) -> Audio:
         TooLong: it is longer than ``max_s``.
         UnusableRate: its sample rate is below 4 or above 192 kHz.
     """
-    if _is_cut_off(data):
-        raise NotAudio("It is cut off: its header or its last page tells of more.")
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
-            return _decode(file, max_s)
-    except soundfile.LibsndfileError as error:
-        raise NotAudio(f"It does not decode as audio: {error.error_string}") from None
+    with _opened(data) as file:
+        samples = np.concatenate(list(_blocks(file, max_s)))
+        return Audio(samples, file.samplerate, file.channels, len(samples) / SAMPLE_RATE, _format(file))
 
 
-def _decode(file: soundfile.SoundFile, max_s: float | None) -> Audio:
+def decode_blocks(recording: bytes | Path) -> Iterator[np.ndarray]:
+    """Yield the samples of ``decode`` in blocks of some seconds, as the recording is read.
+
+    Raises:
+        NotAudio: as ``decode``. If a file ends before it should, what there is of it was yielded before.
+        OSError: the file cannot be read.
+    """
+    with _opened(recording) as file:
+        yield from _blocks(file)
+
+
+@contextmanager
+def _opened(recording: bytes | Path) -> Iterator[soundfile.SoundFile]:
+    with ExitStack() as stack:
+        if isinstance(recording, Path) and not recording.is_file():
+            recording = recording.read_bytes()  # a pipe; or it tells that nothing is there
+        if isinstance(recording, bytes):
+            handle: BinaryIO = io.BytesIO(recording)
+            whole: bytes | mmap.mmap = recording
+        else:
+            handle = stack.enter_context(recording.open("rb"))
+            empty = recording.stat().st_size == 0
+            whole = b"" if empty else mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+        if _is_cut_off(whole):
+            raise NotAudio("It is cut off: its header or its last page tells of more.")
+        try:
+            yield stack.enter_context(soundfile.SoundFile(handle))
+        except soundfile.LibsndfileError as error:
+            raise NotAudio(f"It does not decode as audio: {error.error_string}") from None
+
+
+def _blocks(file: soundfile.SoundFile, max_s: float | None = None) -> Iterator[np.ndarray]:
     if file.channels > MAX_CHANNELS:
         raise NotAudio(f"It has {file.channels} channels; at most {MAX_CHANNELS} are taken.")
     if not MIN_RATE <= file.samplerate <= MAX_RATE:
         raise UnusableRate(f"Its sample rate is {file.samplerate} Hz; {MIN_RATE} to {MAX_RATE} are taken.")
     resampler = soxr.ResampleStream(file.samplerate, SAMPLE_RATE, 1, quality="HQ")
-    pieces, frames, as_it_is = [], 0, file.samplerate == SAMPLE_RATE
+    frames, as_it_is = 0, file.samplerate == SAMPLE_RATE
     while len(piece := file.read(_PIECE // file.channels, dtype="float32", always_2d=True)):
         frames += len(piece)
         if max_s is not None and frames > max_s * file.samplerate:
             raise TooLong(f"It is longer than {max_s:g} s.")
         mono = piece[:, 0] if file.channels == 1 else piece.mean(axis=1)
-        pieces.append(mono if as_it_is else resampler.resample_chunk(np.ascontiguousarray(mono)))
+        yield _finite(mono if as_it_is else resampler.resample_chunk(np.ascontiguousarray(mono)))
     if frames == 0:
         raise NotAudio("It has no samples.")
     if frames < file.frames:
         raise NotAudio(f"It is cut off: it ends after {frames} of {file.frames} samples.")
     if not as_it_is:
-        pieces.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-    samples = np.concatenate(pieces)
+        yield _finite(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+
+
+def _finite(samples: np.ndarray) -> np.ndarray:
     if not np.isfinite(samples).all():
         raise NotAudio("It has samples that are no numbers.")
-    return Audio(samples, file.samplerate, file.channels, frames / file.samplerate, _format(file))
+    return samples
 
 
-def _is_cut_off(data: bytes) -> bool:
+def _is_cut_off(data: bytes | mmap.mmap) -> bool:
     """Tell of the formats whose cut files libsndfile takes for whole ones."""
     if data[:4] == b"RIFF":
         size = int.from_bytes(data[4:8], "little")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from langaudio.audio import SAMPLE_RATE, NotAudio, TooLong, UnusableRate, decode
+from langaudio.audio import SAMPLE_RATE, NotAudio, TooLong, UnusableRate, decode, decode_blocks
 
 RATE = 22_050
 TONE = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
@@ -85,3 +86,21 @@ def test_a_rate_that_nobody_speaks_at_is_refused(rate: int) -> None:
 def test_what_is_no_whole_recording_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(NotAudio, match=reason):
         decode(data)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_is_read_in_blocks_gives_the_same_samples(kind: str, tmp_path: Path) -> None:
+    long = np.tile(TONE, 60)
+    data = encoded(kind, long)
+    (tmp_path / "a").write_bytes(data)
+    for recording in (data, tmp_path / "a"):
+        blocks = list(decode_blocks(recording))
+        assert len(blocks) > 1
+        np.testing.assert_array_equal(np.concatenate(blocks), decode(data).samples)
+
+
+@pytest.mark.parametrize("content", [b"", b"no audio", encoded("wav")[:-100], encoded("ogg")[:-100]])
+def test_a_file_that_is_none_is_refused_from_its_path_too(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(NotAudio):
+        list(decode_blocks(tmp_path / "a"))
