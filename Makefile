@@ -55,10 +55,22 @@ format: setup ## format the code
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-lock: setup ## lock requirements.in into requirements.txt
+lock: setup ## lock requirements.in and requirements-bench.in into their .txt
 	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements.in --output-file requirements.txt
+	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements-bench.in --override requirements.txt --output-file requirements-bench.txt
 
 bench: $(patsubst benchmarks/%.py,bench-%,$(wildcard benchmarks/[a-z]*.py)) ## run all comparisons
 
 bench-%: setup ## run one comparison: make bench-NAME
 	@$(BIN)/python benchmarks/$*.py
+
+# Peers run in the same process as we do, and stay out of .venv.
+bench-augment: .venv-bench/.ready
+	@.venv-bench/bin/python benchmarks/augment.py
+
+.venv-bench/.ready: .venv/.ready requirements-bench.txt
+	@echo "Setting up .venv-bench …"
+	@test -x .venv-bench/bin/python || $(BIN)/python -m venv .venv-bench
+	@VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip sync --quiet requirements.txt requirements-bench.txt
+	@VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip install --quiet --no-deps --editable .
+	@touch $@
