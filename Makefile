@@ -64,9 +64,9 @@ bench: $(patsubst benchmarks/%.py,bench-%,$(wildcard benchmarks/[a-z]*.py)) ## r
 bench-%: setup ## run one comparison: make bench-NAME
 	@$(BIN)/python benchmarks/$*.py
 
-# Peers run in the same process as we do, and stay out of .venv.
+# Peers run in the same process as we do, on one thread each, and stay out of .venv. The tests' instruments measure.
 bench-augment: .venv-bench/.ready
-	@.venv-bench/bin/python benchmarks/augment.py
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONPATH=. .venv-bench/bin/python -W ignore benchmarks/augment.py
 
 .venv-bench/.ready: .venv/.ready requirements-bench.txt
 	@echo "Setting up .venv-bench …"

@@ -22,7 +22,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from torchmetrics.classification import MulticlassF1Score
 
 import langaudio
@@ -127,7 +127,10 @@ def train(
                 "run %s: %s; %.1f minutes of training speech with copies, %d dev clips",
                 run_id, ", ".join(languages), sum(one.seconds for one in speech) / 60, len(dev),
             )  # fmt: skip
-            network = _fit(run_id, languages, speech, dev, epochs, seed, hyper, Path(scratch))
+            network = fit(
+                languages, speech, dev,
+                epochs=epochs, seed=seed, hyper=hyper, scratch=Path(scratch), callbacks=[_Progress(run_id)],
+            )  # fmt: skip
             save_model(network, Path(scratch) / "model")
             registry.log_model(run_id, Path(scratch) / "model")
     except BaseException:
@@ -138,17 +141,29 @@ def train(
     return run_id
 
 
-def _fit(
-    run_id: str,
-    languages: list[str],
-    speech: list[Speech],
-    dev: HeldOut,
+def fit(
+    languages: Sequence[str],
+    speech: Sequence[Speech],
+    dev: Dataset[tuple[list[Tensor], int]],
+    *,
     epochs: int,
     seed: int,
     hyper: Hyperparameters,
     scratch: Path,
+    callbacks: Sequence[Callback] = (),
 ) -> LanguageNetwork:
-    """Return the network of the best epoch."""
+    """Fit a network to speech, and return it as it was in the epoch that did best on the dev clips.
+
+    Args:
+        languages: tags, in the order of the labels.
+        speech: what to learn from; every language must have some.
+        dev: the segments of each clip and its label.
+        epochs: how many.
+        seed: of weights, batches, masks and mixtures.
+        hyper: how.
+        scratch: an empty folder for checkpoints.
+        callbacks: of Lightning's trainer, beside our own.
+    """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with torch.random.fork_rng(devices=()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")  # advice on loaders that does not fit ours
@@ -160,7 +175,7 @@ def _fit(
             accelerator="auto",
             devices=1,
             gradient_clip_val=hyper.max_gradient,
-            callbacks=[WeightAveraging(avg_fn=_running_average(hyper.averaging)), best, _Progress(run_id)],
+            callbacks=[WeightAveraging(avg_fn=_running_average(hyper.averaging)), best, *callbacks],
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
             logger=False,
@@ -176,10 +191,15 @@ def _fit(
 
 class _Fitting(lightning.LightningModule):
     def __init__(
-        self, languages: list[str], speech: list[Speech], dev: HeldOut, seed: int, hyper: Hyperparameters
+        self,
+        languages: Sequence[str],
+        speech: Sequence[Speech],
+        dev: Dataset[tuple[list[Tensor], int]],
+        seed: int,
+        hyper: Hyperparameters,
     ) -> None:
         super().__init__()
-        self.network = LanguageNetwork(languages, hyper.network)
+        self.network = LanguageNetwork(list(languages), hyper.network)
         self.spec_augment = SpecAugment()
         self._loss = torch.nn.CrossEntropyLoss(label_smoothing=hyper.label_smoothing)
         self._f1 = MulticlassF1Score(len(languages), average="macro")

@@ -4,23 +4,25 @@ from functools import lru_cache
 
 import numpy as np
 
+from langaudio.augment.transform import Audio
+
 OPEN = ((700, 80), (1200, 100), (2600, 150))  # formants of an [a] and their bandwidths, Hz
 
 
-def seconds(duration, sample_rate):
+def seconds(duration: float, sample_rate: int) -> np.ndarray:
     return np.arange(round(duration * sample_rate)) / sample_rate
 
 
-def tone(frequency, duration=1.0, sample_rate=16_000, amplitude=0.5):
+def tone(frequency: float, duration: float = 1.0, sample_rate: int = 16_000, amplitude: float = 0.5) -> Audio:
     return (amplitude * np.sin(2 * np.pi * frequency * seconds(duration, sample_rate))).astype(np.float32)
 
 
-def noise(duration=1.0, sample_rate=16_000, amplitude=0.1, seed=0):
+def noise(duration: float = 1.0, sample_rate: int = 16_000, amplitude: float = 0.1, seed: int = 0) -> Audio:
     drawn = np.random.default_rng(seed).standard_normal(round(duration * sample_rate))
     return (amplitude * drawn).astype(np.float32)
 
 
-def vowel(pitch, duration=2.0, sample_rate=16_000, scale=1.0):
+def vowel(pitch: float, duration: float = 2.0, sample_rate: int = 16_000, scale: float = 1.0) -> Audio:
     """An [a] of a voice that glides by a third of an octave around ``pitch`` and swells four times a second.
 
     ``scale`` multiplies pitch and formants, as a perfect pitch shift does; the level stays the same.
@@ -29,13 +31,13 @@ def vowel(pitch, duration=2.0, sample_rate=16_000, scale=1.0):
 
 
 @lru_cache
-def _vowel(pitch, duration, sample_rate, scale):
+def _vowel(pitch: float, duration: float, sample_rate: int, scale: float) -> Audio:
     t = seconds(duration, sample_rate)
     instantaneous = pitch * scale * 2 ** (np.sin(2 * np.pi * 0.3 * t) / 6)
     phase = 2 * np.pi * np.cumsum(instantaneous) / sample_rate
     voice = np.zeros_like(t)
     for harmonic in range(1, int(0.45 * sample_rate / instantaneous.max())):
-        gain = 1 / harmonic
+        gain = np.full_like(t, 1 / harmonic)
         for formant, bandwidth in OPEN:
             f = harmonic * instantaneous / scale
             gain = gain * np.abs(formant**2 / (formant**2 - f**2 + 1j * f * bandwidth))
@@ -44,19 +46,19 @@ def _vowel(pitch, duration, sample_rate, scale):
     return (0.02 * voice).astype(np.float32)
 
 
-def level_db(samples):
-    return 10 * np.log10(np.mean(np.square(samples, dtype=np.float64)))
+def level_db(samples: Audio) -> float:
+    return float(10 * np.log10(np.mean(np.square(samples, dtype=np.float64))))
 
 
-def tone_frequency(samples, sample_rate):
+def tone_frequency(samples: Audio, sample_rate: int) -> float:
     """The frequency of a tone, by the mean advance of its phase; edges do not count."""
     spectrum = np.fft.fft(samples)
     spectrum[len(samples) // 2 :] = 0
     phase = np.unwrap(np.angle(np.fft.ifft(spectrum)))[len(samples) // 10 : -len(samples) // 10]
-    return np.polyfit(np.arange(len(phase)), phase, 1)[0] * sample_rate / (2 * np.pi)
+    return float(np.polyfit(np.arange(len(phase)), phase, 1)[0] * sample_rate / (2 * np.pi))
 
 
-def pitch_track(samples, sample_rate, low=50, high=450):
+def pitch_track(samples: Audio, sample_rate: int, low: int = 50, high: int = 450) -> np.ndarray:
     """The pitch every 10 ms, by YIN (de Cheveigné and Kawahara, 2002) without its last two steps."""
     frame, longest = round(0.05 * sample_rate), sample_rate // low
     track = []
@@ -70,10 +72,11 @@ def pitch_track(samples, sample_rate, low=50, high=450):
         lag = first + (under[0] if len(under) else int(normalised[first:].argmin()))
         while lag + 1 < len(normalised) - 1 and normalised[lag + 1] < normalised[lag]:
             lag += 1
+        lag = min(lag, len(normalised) - 2)
         before, there, after = unlike[lag : lag + 3]  # unlike has a lag 0, normalised has none
         track.append(sample_rate / (lag + 1 + (before - after) / 2 / (before - 2 * there + after)))
     return np.array(track)
 
 
-def cents(frequency, reference):
-    return 1200 * np.log2(frequency / reference)
+def cents(frequency: float | np.ndarray, reference: float | np.ndarray) -> np.ndarray:
+    return 1200 * np.log2(np.divide(frequency, reference))
