@@ -1,0 +1,205 @@
+"""Which transforms of the recipe help, and in which range: training with each beside training with none.
+
+Real speech, the train split alone, in five parts by speaker: three to learn from, one to choose the epoch
+by, one to score. Three such divisions, the same for every recipe, so that recipes are compared in pairs.
+Scores are macro-F1 on the speakers left out, as they were recorded and through other channels.
+
+A training takes minutes. What is measured stands in ``results/ablation.json``, and is not measured again;
+give ``--minutes`` to go on another time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from _speech import PROJECT, Recording, folds, languages, recordings
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from langaudio import audio, augment, evaluate
+from langaudio.augment.compose import Compose
+from langaudio.augment.transform import Augmenter
+from langaudio.train.data import Speech
+from langaudio.train.fit import Hyperparameters, fit
+from langaudio.train.network import LanguageNetwork, clip_log_probabilities
+
+RESULTS = PROJECT / "benchmarks" / "results"
+DIVISIONS, EPOCHS, COPIES = 3, 12, 4
+NONE = "none"
+
+RECIPES: dict[str, list[Augmenter]] = {
+    NONE: [],
+    "PitchScale ±2": [augment.PitchScale(-2, 2, p=1)],
+    "PitchScale ±4": [augment.PitchScale(-4, 4, p=1)],
+    "TimeMask ≤10 %": [augment.TimeMask(0.01, 0.1, p=1)],
+    "TimeMask ≤30 %": [augment.TimeMask(0.05, 0.3, p=1)],
+    "HighPassFilter ≤300 Hz": [augment.HighPassFilter(50, 300, p=1)],
+    "HighPassFilter ≤1000 Hz": [augment.HighPassFilter(50, 1_000, p=1)],
+    "WhiteNoise ≥15 dB": [augment.WhiteNoise(15, 40, p=1)],
+    "WhiteNoise ≥0 dB": [augment.WhiteNoise(0, 30, p=1)],
+    "RandomGain": [augment.RandomGain(-15, 6, p=1)],
+    "PolarityInversion": [augment.PolarityInversion(p=0.5)],
+    "default recipe": [augment.load("default").transform],
+}
+
+CHANNELS: dict[str, Augmenter | None] = {
+    "as recorded": None,
+    "noise of 10 dB": augment.WhiteNoise(10, 10, p=1),
+    "bass cut at 400 Hz": augment.HighPassFilter(400, 400, 24, p=1),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no training after so many")
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one thread each")
+    wanted = parser.parse_args()
+    until = time.monotonic() + 60 * wanted.minutes
+    path = RESULTS / "ablation.json"
+    runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
+    done = {(run["recipe"], run["division"]) for run in runs}
+    missing = [
+        (recipe, division)
+        for division in range(DIVISIONS)
+        for recipe in RECIPES
+        if (recipe, division) not in done
+    ]
+    # Spawned: torch's threads do not survive a fork.
+    with ProcessPoolExecutor(wanted.jobs, get_context("spawn"), max_tasks_per_child=1) as pool:
+        waiting = [pool.submit(_measure, *one, until) for one in missing]
+        for finished in as_completed(waiting):
+            if run := finished.result():
+                runs.append(run)
+                print(json.dumps(run, ensure_ascii=False), flush=True)
+                result = {"headline": _headline(runs), "runs": runs}
+                path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+                (RESULTS / "ablation.md").write_text(_table(runs))
+
+
+def _measure(recipe: str, division: int, until: float) -> dict[str, Any] | None:
+    if time.monotonic() > until:
+        return None
+    torch.set_num_threads(1)
+    logging.disable()
+    begin = time.monotonic()
+    clips = [clip for clip in recordings("train") if clip.segments]
+    parts = folds(clips)
+    tested, chosen_by = parts[division], parts[division + 1]
+    learned = [clip for part in parts if part is not tested and part is not chosen_by for clip in part]
+    names = languages(clips)
+    with tempfile.TemporaryDirectory() as folder:
+        network = fit(
+            names,
+            _speech(learned, RECIPES[recipe], Path(folder) / "speech.pcm"),
+            _Clips(chosen_by, names),
+            epochs=EPOCHS,
+            seed=division,
+            hyper=Hyperparameters(),
+            scratch=Path(folder),
+        )
+    macro_f1 = {name: round(_score(network, tested, change), 4) for name, change in CHANNELS.items()}
+    return {
+        "recipe": recipe,
+        "division": division,
+        "macro_f1": macro_f1,
+        "seconds": round(time.monotonic() - begin),
+    }
+
+
+def _speech(clips: Sequence[Recording], transforms: Sequence[Augmenter], path: Path) -> list[Speech]:
+    """Write the segments of clips and their copies to a file."""
+    recipe = augment.Recipe("ablation", Compose(transforms)) if transforms else None
+    written: list[Speech] = []
+    begin = 0
+    with path.open("wb") as file:
+        for clip in clips:
+            for number, segment in enumerate(clip.segments):
+                for copy in range(1 + (COPIES if recipe else 0)):
+                    samples = segment
+                    if copy and recipe:
+                        samples = recipe.copy(segment, audio.SAMPLE_RATE, 0, clip.clip_id, copy, number)[0]
+                    file.write((samples * 32767).round().astype("<i2").tobytes())
+                    written.append(Speech(clip.language, path, begin, len(samples), copy))
+                    begin += len(samples)
+    return written
+
+
+class _Clips(Dataset[tuple[list[Tensor], int]]):
+    def __init__(self, clips: Sequence[Recording], names: Sequence[str]) -> None:
+        self._clips, self._names = clips, names
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def __getitem__(self, number: int) -> tuple[list[Tensor], int]:
+        clip = self._clips[number]
+        return [torch.from_numpy(segment) for segment in clip.segments], self._names.index(clip.language)
+
+
+def _score(network: LanguageNetwork, clips: Sequence[Recording], change: Augmenter | None) -> float:
+    heard = []
+    with torch.inference_mode():
+        for clip in clips:
+            # The same noise for every network.
+            rng = np.random.default_rng(int(clip.clip_id, 16))
+            segments = [change(one, audio.SAMPLE_RATE, rng) if change else one for one in clip.segments]
+            said = clip_log_probabilities(network, [torch.from_numpy(one) for one in segments])
+            heard.append(int(said.argmax()))
+    spoken = [network.languages.index(clip.language) for clip in clips]
+    scored: float = evaluate.scores(spoken, heard, network.languages)["macro_f1"]
+    return scored
+
+
+def _gains(runs: Sequence[Mapping[str, Any]], recipe: str, channel: str) -> list[float]:
+    """Return by how much a recipe is better than none, in points, for each division."""
+    by = {(run["recipe"], run["division"]): run["macro_f1"][channel] for run in runs}
+    return [
+        100 * (by[recipe, division] - by[NONE, division])
+        for division in range(DIVISIONS)
+        if (recipe, division) in by and (NONE, division) in by
+    ]
+
+
+def _headline(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    gains = _gains(runs, "default recipe", "as recorded")
+    return {"default_recipe_gain_points": round(statistics.mean(gains), 1) if gains else None}
+
+
+def _table(runs: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        "# Which transforms help",
+        "",
+        "Points of macro-F1 on speakers left out, against training without copies: mean of the divisions,",
+        f"and in brackets each of them. {EPOCHS} epochs, {COPIES} copies of each segment.",
+        "",
+        "| recipe | " + " | ".join(CHANNELS) + " |",
+        "|---|" + "---:|" * len(CHANNELS),
+    ]
+    plain = [run for run in runs if run["recipe"] == NONE]
+    if plain:
+        scores = [statistics.mean(run["macro_f1"][channel] for run in plain) for channel in CHANNELS]
+        lines.append("| none: macro-F1 | " + " | ".join(f"{score:.3f}" for score in scores) + " |")
+    for recipe in RECIPES:
+        gains = [_gains(runs, recipe, channel) for channel in CHANNELS]
+        if recipe != NONE and all(gains):
+            cells = [
+                f"{statistics.mean(each):+.1f} ({', '.join(f'{one:+.1f}' for one in each)})" for each in gains
+            ]
+            lines.append(f"| {recipe} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
