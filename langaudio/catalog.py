@@ -14,18 +14,20 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from langaudio.errors import LangaudioError
-from langaudio.store import ObjectInfo, Store, keys
+from langaudio.store import MissingObject, ObjectInfo, Store, keys
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 _SMALL_BYTES = 2**20
 """Parts up to this size are fetched whole, several at a time; of a larger one what is read."""
@@ -83,6 +85,10 @@ _REFUSALS = pa.schema(
 """A row repeats the JSON of a reason, and says which version of it: the object's ETag."""
 
 
+class _Unreadable(LangaudioError):
+    """What was read is no part of a catalog."""
+
+
 def languages(store: Store) -> list[str]:
     """Return the tags of the languages that have a catalog, sorted."""
     return sorted(store.folders(keys.catalog()))
@@ -98,9 +104,10 @@ def write_part(store: Store, language: str, run: str, rows: Sequence[dict[str, A
 def read_part(store: Store, language: str, run: str) -> list[dict[str, Any]]:
     """Return the rows that a run has written; none, if it has written none."""
     key = keys.catalog(language, run)
-    if not store.exists(key):
+    try:
+        return _read_part(key, io.BytesIO(store.get(key)), SCHEMA.names).to_pylist()
+    except MissingObject:
         return []
-    return _read_part(key, io.BytesIO(store.get(key)), SCHEMA.names).to_pylist()
 
 
 def read(
@@ -126,7 +133,7 @@ def read(
     wanted = list(columns) if columns is not None else SCHEMA.names
     # What the merge itself needs is read along and dropped at the end.
     needed = [name for name in SCHEMA.names if name in {*wanted, "clip_id", "first_seen", "last_seen"}]
-    merged = _merge(_read_parts(store, parts(store, language), needed, clip_ids))
+    merged = _merge(_looking_again(lambda: _read_parts(store, parts(store, language), needed, clip_ids)))
     if with_refused:
         return merged.select(wanted)
     refused = pa.array(sorted(quarantined(store, language)), pa.string())
@@ -136,7 +143,7 @@ def read(
 
 def ids(store: Store, language: str) -> set[str]:
     """Return the ids of all clips of a language that any part has, in quarantine or not."""
-    table = _read_parts(store, parts(store, language), ["clip_id"], None)
+    table = _looking_again(lambda: _read_parts(store, parts(store, language), ["clip_id"], None))
     return set(table["clip_id"].to_pylist())
 
 
@@ -160,8 +167,9 @@ def remove(store: Store, language: str, clip_ids: Collection[str]) -> None:
 def compact(store: Store, language: str, *, min_parts: int = 16, older_than: timedelta = _SETTLED) -> int:
     """Fold the older parts of a language into one; return how many were folded.
 
-    Readers see every row at any moment: the folded part is written first, and the merge does not mind to
-    find a row twice. A part that is younger may still be written anew by a run that is repeated.
+    Readers see every row at any moment: the folded part is written first, the merge does not mind to find a
+    row twice, and who finds a part gone that was listed lists them again. A part that is younger may still be
+    written anew by a run that is repeated.
 
     Args:
         store: the bucket.
@@ -199,12 +207,13 @@ def refusals(store: Store, language: str) -> list[dict[str, Any]]:
 
     Only reasons that the table of ``index_refusals`` lacks are read one by one.
     """
-    return [json.loads(row["reason"]) for row in _refusals(store, language)]
+    return [json.loads(row["reason"]) for row in _looking_again(lambda: _refusals(store, language))]
 
 
 def index_refusals(store: Store, language: str) -> None:
     """Write the table that repeats all reasons. It may lag behind: what it lacks is read one by one."""
-    table = pa.Table.from_pylist(_refusals(store, language), schema=_REFUSALS)
+    rows = _looking_again(lambda: _refusals(store, language))
+    table = pa.Table.from_pylist(rows, schema=_REFUSALS)
     store.put(keys.refusals(language), _parquet(table))
 
 
@@ -229,6 +238,16 @@ def _refusals(store: Store, language: str) -> list[dict[str, str]]:
     ]
 
 
+def _looking_again(read: Callable[[], _T]) -> _T:
+    """Read what was listed; anew, if some of it has gone since: folded into another part, or released."""
+    for _ in range(3):
+        try:
+            return read()
+        except MissingObject:
+            continue
+    return read()
+
+
 def _parquet(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd", row_group_size=2**17, write_page_checksum=True)
@@ -242,11 +261,21 @@ def _read_parts(
     wanted = None if clip_ids is None else pa.array(sorted(clip_ids), pa.string())
     tables = [SCHEMA.empty_table().select(columns)]
     for item in items:
-        file = io.BytesIO(small[item.key]) if item.key in small else store.open(item)
-        table = _read_part(item.key, file, columns)
+        if item.key in small:
+            table = _read_part(item.key, io.BytesIO(small[item.key]), columns)
+        else:
+            table = _read_large_part(store, item, columns)
         # Before the merge, so that few clips of many cost little.
         tables.append(table if wanted is None else table.filter(pc.is_in(table["clip_id"], value_set=wanted)))
     return pa.concat_tables(tables)
+
+
+def _read_large_part(store: Store, item: ObjectInfo, columns: Sequence[str]) -> pa.Table:
+    try:
+        return _read_part(item.key, store.open(item), columns)
+    except _Unreadable:
+        # Ranges have no checksum, so this may have happened on their way; the whole has one.
+        return _read_part(item.key, io.BytesIO(store.get(item.key)), columns)
 
 
 def _read_part(key: str, source: BinaryIO | io.RawIOBase, columns: Sequence[str]) -> pa.Table:
@@ -264,7 +293,7 @@ def _read_part(key: str, source: BinaryIO | io.RawIOBase, columns: Sequence[str]
                 )
         return table.select(list(columns)).cast(pa.schema([SCHEMA.field(name) for name in columns]))
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
-        raise LangaudioError(
+        raise _Unreadable(
             f"{key} is no part of a catalog of schema {ours} or older ({error}): something else wrote it, or "
             "it is damaged; `langaudio doctor` tells more."
         ) from None

@@ -206,7 +206,7 @@ def catalog(
     ] = None,
     export: Annotated[
         Path | None,
-        typer.Option(help="Write the rows to a .csv or .jsonl file, or clips and metadata.csv to a folder."),
+        typer.Option(help="Write the rows to a .csv or .jsonl file, or clips and tables to a folder."),
     ] = None,
 ) -> None:
     """Show what the corpus has; or export it as a table, or as a Hugging Face audiofolder."""
@@ -218,6 +218,36 @@ def catalog(
         Console().print(catalog_table(default_store(), languages))
     else:
         typer.echo(f"{export_to(default_store(), export, languages)} clips exported to {export}")
+
+
+@app.command()
+def quarantine(
+    languages: Annotated[
+        list[str] | None, typer.Argument(metavar="LANG…", help="Languages; all if none are named.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="List the clips that were refused for this reason.")] = "",
+) -> None:
+    """Count what was refused, by reason; or list the clips of one reason."""
+    from langaudio import report
+    from langaudio.store import default_store
+
+    if reason:
+        Console().print(report.refusals_table(default_store(), languages, reason))
+    else:
+        Console().print(report.quarantine_table(default_store(), languages))
+
+
+@app.command()
+def release(
+    language: Language, clips: Annotated[list[str], typer.Argument(metavar="CLIP…", help="Ids of clips.")]
+) -> None:
+    """Decide that clips which stand under two languages are of this one."""
+    from langaudio.release import release
+    from langaudio.store import default_store
+
+    for clip_id in clips:
+        release(default_store(), language, clip_id)
+        typer.echo(f"{clip_id} is in the catalog of {language} again.")
 
 
 @app.command()

@@ -11,22 +11,26 @@ import io
 import json
 import logging
 import random
+import re
 import tarfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from langaudio import catalog
+from langaudio import audio, catalog
 from langaudio.crawl.clips import audio_name
 from langaudio.errors import LangaudioError
 from langaudio.examine import Reason
+from langaudio.languages import LANGUAGES
 from langaudio.store import MissingObject, ObjectInfo, Store, UnfinishedUpload, keys
+from langaudio.wishes import wishes
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +38,9 @@ _COLUMNS = ("clip_id", "format", "sha256", "bytes", "speaker_id", "split", "sour
 _SAMPLE = 50
 _STALE = timedelta(days=1)
 _SHOWN = 5
+_CLIP = re.compile(r"([0-9a-f]{20})\.([a-z0-9]+)")
+_SHARD = re.compile(r"shard-\d+\.tar")
+_FORGET_AGAIN = "somebody wished it to be forgotten: run `langaudio forget` again"
 
 
 class Kind(StrEnum):
@@ -48,6 +55,8 @@ class Kind(StrEnum):
     """Of the split; or a clip in two languages."""
     WRONG_SHARD = "wrong_shard"
     """A shard is missing, or does not hold what its index says."""
+    FORGOTTEN = "forgotten_and_there"
+    """A run that was under way has brought back what somebody wished to be forgotten."""
     NO_ROW = "object_without_row"
     STALE_STAGING = "stale_staging"
     """A crawl that was never finished, or never uploaded."""
@@ -55,7 +64,10 @@ class Kind(StrEnum):
     UNFINISHED_UPLOAD = "unfinished_upload"
 
 
-FAULTS = (Kind.UNREADABLE, Kind.NO_OBJECT, Kind.WRONG_HASH, Kind.TWO_SIDES, Kind.WRONG_SHARD)
+FAULTS = (
+    *(Kind.UNREADABLE, Kind.NO_OBJECT, Kind.WRONG_HASH, Kind.TWO_SIDES, Kind.WRONG_SHARD),
+    Kind.FORGOTTEN,
+)
 
 
 @dataclass(frozen=True)
@@ -99,21 +111,25 @@ class Diagnosis:
         return "; ".join([numbers or "nothing is wrong", *shown])
 
 
-def diagnose(store: Store, *, deep: bool = False, seed: int = 0) -> Diagnosis:
+def diagnose(store: Store, *, deep: bool = False) -> Diagnosis:
     """Check a bucket.
 
     Args:
         store: the bucket.
-        deep: hash every clip and read every shard; otherwise hash a sample of each language's clips.
-        seed: of the sample.
+        deep: hash every clip and decode every shard; otherwise hash some of each language's clips, others
+            each time.
     """
-    doctor = _Doctor(store, deep, random.Random(seed))  # noqa: S311
+    doctor = _Doctor(store, deep)
     findings = list(doctor.findings())
     return Diagnosis(dict(doctor.looked_at), findings)
 
 
 def repair(diagnosis: Diagnosis) -> dict[str, int]:
-    """Mend what can be mended without losing anything; return how many findings of each kind were."""
+    """Mend what can be mended without losing anything; return how many findings of each kind were.
+
+    Raises:
+        Unavailable: the bucket does not answer.
+    """
     mended: Counter[str] = Counter()
     for finding in diagnosis.findings:
         if finding.mend:
@@ -138,15 +154,18 @@ def require_health(store: Store) -> dict[str, int]:
 
 
 class _Doctor:
-    def __init__(self, store: Store, deep: bool, chance: random.Random) -> None:
-        self._store, self._deep, self._random = store, deep, chance
+    def __init__(self, store: Store, deep: bool) -> None:
+        self._store, self._deep, self._forgotten = store, deep, wishes(store).clips
         self._sides: defaultdict[str, set[str]] = defaultdict(set)
         self._homes: defaultdict[str, set[str]] = defaultdict(set)
         self.looked_at: Counter[str] = Counter()
 
     def findings(self) -> Iterator[Finding]:
-        for language in sorted({*catalog.languages(self._store), *self._store.folders("raw/")}):
-            yield from self._language(language)
+        for language in sorted({*catalog.languages(self._store), *self._store.folders(keys.below("raw"))}):
+            if language in LANGUAGES:
+                yield from self._language(language)
+            else:
+                yield Finding(Kind.NO_ROW, f"*/{language}/", "it is no language of ours")
         yield from self._split()
         yield from self._shards()
         yield from self._staging()
@@ -155,11 +174,17 @@ class _Doctor:
     def _language(self, language: str) -> Iterator[Finding]:
         try:
             rows = catalog.read(self._store, language, _COLUMNS).to_pylist()
+            back = catalog.read(
+                self._store, language, ["clip_id"], clip_ids=self._forgotten, with_refused=True
+            )["clip_id"].to_pylist()
         except LangaudioError as error:
             yield Finding(Kind.UNREADABLE, keys.catalog(language), str(error))
             return
-        prefix = f"raw/{language}/"
+        prefix = keys.below("raw", language)
         objects = {item.key: item for item in self._store.list(prefix)}
+        back += [key for key in objects if PurePosixPath(key).stem in self._forgotten]
+        for found in back:
+            yield Finding(Kind.FORGOTTEN, found, _FORGET_AGAIN)
         self.looked_at.update(clips=len(rows), objects=len(objects))
         whole = []
         for row in rows:
@@ -178,12 +203,17 @@ class _Doctor:
         yield from self._hashes(language, whole)
         withdrawn = catalog.quarantined(self._store, language)
         for key, item in objects.items():
-            clip_id = key.removeprefix(prefix).partition(".")[0]
-            if clip_id not in withdrawn:
-                yield Finding(Kind.NO_ROW, key, "it has no row", self._withdraw(item, language))
+            name = _CLIP.fullmatch(key.removeprefix(prefix))
+            if name is None:
+                yield Finding(Kind.NO_ROW, key, "it is no clip")
+            # An upload writes a file, then its row.
+            elif name[1] not in withdrawn and _is_stale(item.modified):
+                yield Finding(
+                    Kind.NO_ROW, key, "it has no row", self._withdraw(item, language, *name.groups())
+                )
 
     def _hashes(self, language: str, rows: list[dict[str, Any]]) -> Iterator[Finding]:
-        chosen = rows if self._deep else self._random.sample(rows, min(_SAMPLE, len(rows)))
+        chosen = rows if self._deep else random.sample(rows, min(_SAMPLE, len(rows)))
         wanted = (keys.raw(language, row["clip_id"], row["format"]) for row in chosen)
         for row, (key, data) in zip(chosen, self._store.get_many(wanted), strict=True):
             self.looked_at["hashed"] += 1
@@ -202,7 +232,7 @@ class _Doctor:
 
     def _shards(self) -> Iterator[Finding]:
         folders: defaultdict[str, dict[str, ObjectInfo]] = defaultdict(dict)
-        for item in self._store.list("augmented/"):
+        for item in self._store.list(keys.below("augmented")):
             folder, _, name = item.key.rpartition("/")
             folders[folder + "/"][name] = item
         for folder, files in folders.items():
@@ -210,10 +240,7 @@ class _Doctor:
             if "index.parquet" in files:
                 yield from self._batch(folder, files)
             else:
-                for item in files.values():
-                    if _is_stale(item.modified):
-                        detail = "its folder has no index"
-                        yield Finding(Kind.ORPHAN_SHARD, item.key, detail, self._delete(item.key))
+                yield from self._orphans(files, "its folder has no index")
 
     def _batch(self, folder: str, files: dict[str, ObjectInfo]) -> Iterator[Finding]:
         index_key = folder + "index.parquet"
@@ -225,6 +252,8 @@ class _Doctor:
             yield Finding(Kind.UNREADABLE, index_key, str(error), again)
             return
         promised: defaultdict[str, set[str]] = defaultdict(set)
+        if back := self._forgotten.intersection(columns[1]):
+            yield Finding(Kind.FORGOTTEN, index_key, f"it has {len(back)} clips of them: {_FORGET_AGAIN}")
         for shard, clip_id, segment, copy in zip(*columns, strict=True):
             promised[shard].add(f"{clip_id}-{segment:03d}-{copy:02d}")
         for shard, names in promised.items():
@@ -232,22 +261,35 @@ class _Doctor:
                 yield Finding(Kind.WRONG_SHARD, shard, "its index names it and it is not there", again)
             elif self._deep and self._names(shard) != names:
                 yield Finding(Kind.WRONG_SHARD, shard, "it does not hold what its index says", again)
-        for name in files.keys() - {shard.rpartition("/")[2] for shard in promised} - {"index.parquet"}:
-            key = folder + name
-            yield Finding(Kind.ORPHAN_SHARD, key, "its index does not name it", self._delete(key))
+        named = {shard.rpartition("/")[2] for shard in promised} | {"index.parquet"}
+        others = {name: item for name, item in files.items() if name not in named}
+        yield from self._orphans(others, "its index does not name it")
+
+    def _orphans(self, files: dict[str, ObjectInfo], detail: str) -> Iterator[Finding]:
+        for name, item in files.items():
+            if _SHARD.fullmatch(name) and _is_stale(item.modified):
+                yield Finding(Kind.ORPHAN_SHARD, item.key, detail, self._delete(item.key))
 
     def _names(self, shard: str) -> set[str] | None:
-        """Return the samples that a shard has both files of; None if it is no tar."""
+        """Return the samples that a shard has both files of; None if it is no tar, or one does not decode."""
+        names: Counter[str] = Counter()
         try:
             with tarfile.open(fileobj=io.BytesIO(self._store.get(shard))) as tar:
-                names = Counter(member.name.rpartition(".")[0] for member in tar)
-        except tarfile.TarError:
+                for member in tar:
+                    file = tar.extractfile(member)
+                    data = file.read() if file else b""
+                    if member.name.endswith(".flac"):
+                        audio.decode(data)
+                    else:
+                        json.loads(data)
+                    names[member.name.rpartition(".")[0]] += 1
+        except (tarfile.TarError, audio.NotAudio, ValueError):
             return None
-        return {name for name, files in names.items() if files == 2}
+        return {name for name, number in names.items() if number == 2}
 
     def _staging(self) -> Iterator[Finding]:
         runs: defaultdict[str, list[ObjectInfo]] = defaultdict(list)
-        for item in self._store.list("staging/"):
+        for item in self._store.list(keys.below("staging")):
             runs["/".join(item.key.split("/")[:4]) + "/"].append(item)
         for folder, items in runs.items():
             self.looked_at["crawls"] += 1
@@ -301,12 +343,11 @@ class _Doctor:
     def _copies(self, row: dict[str, Any], language: str) -> Iterator[str]:
         yield keys.quarantine(language, row["clip_id"], row["format"])
         name = audio_name(row["source_url"])
-        for run in self._store.folders(keys.staging_of_source(row["source"])):
+        for run in self._store.folders(keys.below("staging", row["source"])):
             yield keys.staging(row["source"], run, language, f"audio/{name}")
 
-    def _withdraw(self, item: ObjectInfo, language: str) -> Callable[[], str]:
+    def _withdraw(self, item: ObjectInfo, language: str, clip_id: str, extension: str) -> Callable[[], str]:
         """Return what puts an object that has no row into quarantine; it stays in ``raw/``, too."""
-        clip_id, _, extension = item.key.rpartition("/")[2].partition(".")
 
         def withdraw() -> str:
             self._store.copy(item.key, keys.quarantine(language, clip_id, extension))

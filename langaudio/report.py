@@ -12,10 +12,12 @@ from rich.table import Table
 
 from langaudio import catalog, languages, services
 from langaudio.doctor import FAULTS, Diagnosis
+from langaudio.errors import LangaudioError, suggest
+from langaudio.examine import Reason
 from langaudio.export import chosen_languages
 from langaudio.services import config
 from langaudio.settings import settings
-from langaudio.store import Store
+from langaudio.store import Store, keys
 
 if TYPE_CHECKING:
     from langaudio.identify import Identification
@@ -68,6 +70,45 @@ def catalog_table(store: Store, wanted: Sequence[str] | None) -> Table:
             f"{seen:%Y-%m-%d}" if seen else "",
         )
     return table
+
+
+def quarantine_table(store: Store, wanted: Sequence[str] | None) -> Table:
+    """How many clips are in quarantine, by language and reason."""
+    table = Table(title="In quarantine", title_justify="left")
+    for column in ("Language", "Reason", "Clips"):
+        table.add_column(column, justify="right" if column == "Clips" else "left")
+    for code in _with_quarantine(store, wanted):
+        counts = Counter(reason["reason"] for reason in catalog.refusals(store, code))
+        for reason, number in counts.most_common():
+            table.add_row(f"{languages.get(code).name} ({code})", reason, f"{number:,}")
+    return table
+
+
+def refusals_table(store: Store, wanted: Sequence[str] | None, reason: str) -> Table:
+    """The clips that are in quarantine for a reason.
+
+    Raises:
+        LangaudioError: there is no such reason.
+    """
+    if reason not in list(Reason):
+        raise LangaudioError(
+            f"{reason!r} is no reason{suggest(reason, Reason)}; there are {', '.join(Reason)}."
+        )
+    table = Table(title=f"In quarantine as {reason}", title_justify="left")
+    for column in ("Language", "Clip", "Page", "Detail"):
+        table.add_column(column, no_wrap=column == "Clip")
+    for code in _with_quarantine(store, wanted):
+        for told in catalog.refusals(store, code):
+            if told["reason"] == reason:
+                page = told.get("page_url") or told.get("source_url") or ""
+                table.add_row(code, told["clip_id"], escape(page), escape(told["detail"]))
+    return table
+
+
+def _with_quarantine(store: Store, wanted: Sequence[str] | None) -> Sequence[str]:
+    for code in wanted or ():
+        languages.get(code)
+    return wanted or store.folders(keys.below("quarantine"))
 
 
 def identification_table(found: Iterable[tuple[str, Identification]]) -> Table:

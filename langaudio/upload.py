@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from langaudio import audio, catalog, languages
-from langaudio.crawl.clips import Sighting, StagedClip
+from langaudio.crawl.clips import Sighting, StagedClip, content_id
 from langaudio.crawl.staging import Staging
 from langaudio.examine import Examined, Reason, Refusal, examine
 from langaudio.speakers import split_of
@@ -39,7 +39,8 @@ _IDENTITY = ("clip_id", "language", "gone", "format", *_WHERE_FROM)
 class UploadReport:
     """What an upload did: counts of clips.
 
-    ``same_recording`` has pairs of clips that sound the same though their files differ; both are published.
+    ``same_recording`` has pairs of clips that sound the same though their files differ, of which one is new
+    and the other of any language; both are published.
     """
 
     published: int
@@ -83,7 +84,7 @@ class _Upload:
         self._lost = {
             reason["clip_id"]
             for reason in catalog.refusals(store, self._language)
-            if reason["reason"] == Reason.LOST
+            if reason["reason"] in (Reason.LOST, Reason.NO_ROW)
         }
         self._wishes = wishes(store)
         self._known: dict[str, dict[str, Any]] = {}
@@ -96,13 +97,13 @@ class _Upload:
         staged, again = set(), []
         self._going = {sighting.clip_id for sighting in sightings if sighting.gone}
         for clip, data in _with_audio(self._store, self._staging, clips):
-            clip_id = _digest(data)
+            clip_id = _page_id(clip) if clip.problem else content_id(data)
             if self._wishes.cover({"clip_id": clip_id} | asdict(clip)):
                 self._reasons[Reason.FORGOTTEN.value] += 1
                 continue
             if clip.problem:
                 problem = Refusal(Reason(clip.problem), clip.problem_detail or "")
-                self._refuse(clip, _digest(clip.page_url.encode()), b"", problem)
+                self._refuse(clip, clip_id, b"", problem)
                 continue
             staged.add(clip_id)
             if self._has(clip_id) and clip_id not in self._lost:
@@ -121,8 +122,7 @@ class _Upload:
         catalog.write_part(self._store, self._language, self._staging.run, list(self._rows.values()))
         if not self._staging.uploaded():
             # Once only: what a person has released since then stays released.
-            own = {clip_id: row for clip_id, row in self._rows.items() if clip_id in staged}
-            self._quarantine_contested(own)
+            self._quarantine_contested({clip_id: self._rows[clip_id] for clip_id in self._new(staged)})
         catalog.index_refusals(self._store, self._language)
         self._staging.close_upload()
         catalog.compact(self._store, self._language)
@@ -134,6 +134,14 @@ class _Upload:
             quarantined=dict(self._reasons),
             same_recording=self._find_same_recordings(),
         )
+
+    def _new(self, staged: set[str]) -> set[str]:
+        """Return the clips that this run has published: in this attempt, or in one that was cut off.
+
+        What only moved was looked at when it was new, and a person may have decided since.
+        """
+        known = staged & self._rows.keys()
+        return {one for one in known if self._rows[one]["first_seen"] == self._rows[one]["last_seen"]}
 
     def _has(self, clip_id: str) -> bool:
         return clip_id in self._rows or clip_id in self._published_before or clip_id in self._refused
@@ -155,7 +163,7 @@ class _Upload:
             self._rows[clip_id] = self._known[clip_id] | place | {"last_seen": clip.seen, "gone": False}
         else:
             detail = f"It is the same file as {clip_id}."
-            page_id = _digest(clip.page_url.encode())
+            page_id = _page_id(clip)
             self._refuse(clip, page_id, b"", Refusal(Reason.DUPLICATE, detail))
 
     def _is_gone(self, clip_id: str) -> bool:
@@ -177,9 +185,10 @@ class _Upload:
         self._rows[clip_id] = _row(clip, clip_id, data, found)
         self._published.add(clip_id)
         # Earlier its page had no file, or did not give it, or we had lost it.
-        for refused in {_digest(clip.page_url.encode()), clip_id} & self._refused:
+        for refused in {_page_id(clip), clip_id} & self._refused:
             self._writing.wait()
-            self._store.delete(keys.quarantine(self._language, refused, "json"))
+            for extension in ("json", found.format):
+                self._store.delete(keys.quarantine(self._language, refused, extension))
 
     def _retire(self, clips: Sequence[StagedClip]) -> None:
         """Note that the files which others took the place of are gone."""
@@ -191,18 +200,20 @@ class _Upload:
                 }
 
     def _find_same_recordings(self) -> list[tuple[str, str]]:
-        """Return pairs of a clip that is new and one that sounds the same, and tell of them."""
-        if not self._published:
-            return []
-        table = catalog.read(self._store, self._language, ["clip_id", "fingerprint"])
-        clip_ids, words = table["clip_id"].to_pylist(), table["fingerprint"].to_pylist()
-        new = [at for at, clip_id in enumerate(clip_ids) if clip_id in self._published]
-        found = audio.matches([words[at] or b"" for at in new], [one or b"" for one in words])
-        pairs = sorted({tuple(sorted((clip_ids[new[at]], clip_ids[other]))) for at, other in found})
-        same = [(one, other) for one, other in pairs if one != other]
-        for one, other in same:
-            log.warning("%s: %s and %s are the same recording, encoded twice", self._language, one, other)
-        return same
+        """Return pairs of a clip that is new and one of any language that sounds the same; tell of them."""
+        new = sorted(self._published)
+        pairs: set[tuple[str, str]] = set()
+        for language in catalog.languages(self._store) if new else ():
+            table = catalog.read(self._store, language, ["clip_id", "fingerprint"])
+            theirs, words = table["clip_id"].to_pylist(), table["fingerprint"].to_pylist()
+            ours = [self._rows[clip_id]["fingerprint"] for clip_id in new]
+            for number, other in audio.matches(ours, [one or b"" for one in words]):
+                one, another = sorted((new[number], theirs[other]))
+                if one != another and (one, another) not in pairs:
+                    pairs.add((one, another))
+                    told = (self._language, new[number], theirs[other], language)
+                    log.warning("%s: %s is the same recording as %s of %s, encoded anew", *told)
+        return sorted(pairs)
 
     def _refuse(self, clip: StagedClip, clip_id: str, data: bytes, refusal: Refusal) -> None:
         if clip_id in self._refused:
@@ -275,9 +286,9 @@ def _with_audio(
         yield clip, next(files)[1] if clip.audio else b""
 
 
-def _digest(data: bytes) -> str:
-    """Return the id of a clip with these bytes; what has no bytes is known by its page's address."""
-    return hashlib.sha256(data).hexdigest()[:20]
+def _page_id(clip: StagedClip) -> str:
+    """Return what an entry is known by whose file we do not have, or have under another entry."""
+    return content_id(clip.page_url.encode())
 
 
 def _row(clip: StagedClip, clip_id: str, data: bytes, found: Examined) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,14 @@ from langaudio.store import Store, keys
 
 @dataclass(frozen=True)
 class Wishes:
-    """What is forgotten: ids of clips, pseudonyms of speakers, names of sources."""
+    """What is forgotten.
+
+    Attributes:
+        clips: ids of clips: those that were named, and those that a speaker or a source had. They are
+            forgotten wherever the same bytes turn up.
+        speakers: pseudonyms.
+        sources: names.
+    """
 
     clips: frozenset[str] = frozenset()
     speakers: frozenset[str] = frozenset()
@@ -28,7 +36,8 @@ class Wishes:
 def wishes(store: Store) -> Wishes:
     """Return everything that is forgotten in a bucket."""
     found: dict[str, set[str]] = {"clip": set(), "speaker": set(), "source": set()}
-    for item in store.list(keys.forgotten()):
-        what, _, name = item.key.removeprefix(keys.forgotten()).partition("/")
-        found[what].add(name.removesuffix(".json"))
+    for _, data in store.get_many(item.key for item in store.list(keys.forgotten())):
+        wish = json.loads(data)
+        found[wish["what"]].add(wish["name"])
+        found["clip"].update(wish["clips"])
     return Wishes(frozenset(found["clip"]), frozenset(found["speaker"]), frozenset(found["source"]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -85,24 +87,93 @@ def test_a_part_that_changed_while_it_was_folded_stays(store: Store, monkeypatch
     assert catalog.ids(store, "fr") == {f"{number:020x}" for number in (0, 1, 2, 7)}
 
 
-def test_of_a_large_part_only_what_is_wanted_is_fetched(
+def test_a_reader_does_not_mind_that_parts_are_folded_meanwhile(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digest = hashlib.sha256
-    rows = [row(f"{n:020x}", title=digest(b"%d" % n).hexdigest() * 2) for n in range(9000)]
+    for number in range(3):
+        catalog.write_part(store, "fr", f"run-{number}", [row(f"{number:020x}")])
+    get_many = store.get_many
+
+    def fold_and_get(wanted: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        wanted = list(wanted)  # listed before
+        monkeypatch.undo()
+        catalog.compact(store, "fr", min_parts=2, older_than=timedelta(0))
+        return get_many(wanted)
+
+    monkeypatch.setattr(store, "get_many", fold_and_get)
+    assert catalog.read(store, "fr").num_rows == 3
+    assert len(catalog.parts(store, "fr")) == 1
+
+
+LARGE = 20_000
+"""Rows whose titles do not compress, so that a part is no small one."""
+
+
+@pytest.fixture
+def large(store: Store) -> Store:
+    digest = hashlib.sha512
+    rows = [row(f"{n:020x}", title=digest(b"%d" % n).hexdigest()) for n in range(LARGE)]
     catalog.write_part(store, "fr", "run", rows)
     (part,) = catalog.parts(store, "fr")
-    fetched = []
-    get_range = store.get_range
+    assert part.size > catalog._SMALL_BYTES
+    return store
 
-    def counted(key: str, begin: int, end: int) -> bytes:
-        fetched.append(end - begin)
-        return get_range(key, begin, end)
 
-    monkeypatch.setattr(store, "get_range", counted)
-    monkeypatch.setattr(catalog, "_SMALL_BYTES", 0)
-    assert catalog.read(store, "fr", ["duration_s"]).num_rows == 9000
-    assert sum(fetched) < part.size / 2
+def test_of_a_large_part_only_the_columns_that_are_wanted_are_fetched(large: Store) -> None:
+    answers: list[int] = []
+
+    def count(parsed: dict[str, Any], **_: object) -> None:
+        answers.append(parsed["ContentLength"])
+
+    large._client.meta.events.register("after-call.s3.GetObject", count)
+    try:
+        assert catalog.read(large, "fr", ["duration_s"]).num_rows == LARGE
+        narrow, requests = sum(answers), len(answers)
+        answers.clear()
+        assert catalog.read(large, "fr").num_rows == LARGE
+    finally:
+        large._client.meta.events.unregister("after-call.s3.GetObject", count)
+    (part,) = catalog.parts(large, "fr")
+    assert 0 < narrow < part.size / 4
+    assert requests < 10
+    assert sum(answers) > part.size / 2
+
+
+def test_a_range_that_was_damaged_on_its_way_is_no_damaged_part(
+    large: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, get_range = catalog.read(large, "fr"), large.get_range
+    damaged = []
+
+    def damage(key: str, begin: int, end: int) -> bytes:
+        data = bytearray(get_range(key, begin, end))
+        data[len(data) // 2] ^= 4
+        damaged.append(begin)
+        return bytes(data)
+
+    monkeypatch.setattr(large, "get_range", damage)
+    assert catalog.read(large, "fr") == expected
+    assert damaged
+
+
+def test_parts_of_older_schemas_are_read_and_become_the_present_one(store: Store) -> None:
+    now = pa.Table.from_pylist([row(f"{n:020x}", fingerprint=b"1234") for n in range(3)], catalog.SCHEMA)
+    versions = {
+        1: now.drop_columns(["format", "fingerprint"]).replace_schema_metadata({}),
+        2: now.drop_columns(["fingerprint"]).replace_schema_metadata({"langaudio.catalog": "2"}),
+        3: now,
+    }
+    for version, table in versions.items():
+        part = table.slice(version - 1, 1)
+        store.put(keys.catalog("fr", f"of-{version}"), catalog._parquet(part))
+    assert catalog.read(store, "fr", ["format"])["format"].to_pylist() == ["mp3"] * 3
+    before = catalog.read(store, "fr")
+    assert before["fingerprint"].to_pylist() == [None, None, b"1234"]
+    catalog.compact(store, "fr", min_parts=2, older_than=timedelta(0))
+    (part,) = catalog.parts(store, "fr")
+    schema = pq.read_schema(io.BytesIO(store.get(part.key)))
+    assert schema.equals(catalog.SCHEMA, check_metadata=True)
+    assert catalog.read(store, "fr") == before
 
 
 def test_one_clip_of_many_is_found(store: Store) -> None:

@@ -14,6 +14,7 @@ from langaudio.augment.stage import augment
 from langaudio.doctor import Kind, diagnose, repair, require_health
 from langaudio.errors import LangaudioError
 from langaudio.examine import Reason
+from langaudio.forget import forget
 from langaudio.store import Store, keys
 from langaudio.upload import upload
 from tests.test_catalog import row
@@ -96,6 +97,69 @@ def test_a_damaged_file_is_restored(sound: Store) -> None:
     assert sound.get(key) == data
 
 
+def test_a_file_that_may_still_get_its_row_is_left_alone(sound: Store) -> None:
+    sound.put("raw/fr/00000000000000000000.mp3", b"an upload is under way")
+    assert found(sound) == {}
+
+
+@pytest.mark.usefixtures("everything_is_old")
+def test_a_repair_between_a_killed_upload_and_its_next_attempt_loses_no_clip(
+    store: Store, spoken: bytes
+) -> None:
+    stage(store, "one", {"first": spoken}, speaker_id=None)
+    upload(store, "fr", source="demo", run="one")
+    whole = {item.key: store.get(item.key) for item in store.list("")}
+    # As if it had been killed between the file and the row.
+    store.delete(keys.catalog("fr", "one"))
+    store.delete("staging/demo/one/fr/_UPLOADED")
+    assert repair(diagnose(store)) == {Kind.NO_ROW: 1}
+    upload(store, "fr", source="demo", run="one")
+    assert {item.key: store.get(item.key) for item in store.list("")} == whole
+
+
+@pytest.mark.usefixtures("everything_is_old")
+def test_what_is_not_ours_is_told_and_left_to_a_person(sound: Store) -> None:
+    strange = (
+        "raw/fr/.hidden",
+        "raw/fr/notes",
+        "raw/fr/sub/a.b.c",
+        "raw/zz-top/a.mp3",
+        "augmented/README.md",
+    )
+    for key in strange:
+        sound.put(key, b"somebody's")
+    diagnosis = diagnose(sound, deep=True)
+    assert diagnosis.counts == dict.fromkeys(Kind, 0) | {Kind.NO_ROW: 4}
+    assert repair(diagnosis) == {}
+    assert [sound.get(key) for key in strange] == [b"somebody's"] * 5
+
+
+def test_what_somebody_wished_to_be_forgotten_and_is_back_is_a_fault(sound: Store) -> None:
+    row = catalog.read(sound, "fr").to_pylist()[0]
+    clip_id, files = row["clip_id"], {item.key: sound.get(item.key) for item in sound.list("")}
+    forget(sound, "clip", clip_id)
+    assert found(sound, deep=True) == {}
+    # As if an upload and an augmentation had been under way.
+    for key in (keys.raw("fr", clip_id, "mp3"), keys.catalog("fr", "one")):
+        sound.put(key, files[key])
+    assert found(sound) == {Kind.FORGOTTEN: 2}
+    for key in (key for key in files if key.startswith("augmented/")):
+        sound.put(key, files[key])
+    assert found(sound) == {Kind.FORGOTTEN: 3}
+    with pytest.raises(LangaudioError, match=r"3 forgotten_and_there; .* run `langaudio forget` again"):
+        require_health(sound)
+    forget(sound, "clip", clip_id)
+    assert found(sound, deep=True) == {}
+
+
+def test_a_sample_is_another_each_time(sound: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_SAMPLE", 1)
+    flip(sound, clip(sound))
+    # Not to be found in sixty samples of one of two clips is as likely as 60 times heads.
+    assert any(found(sound) for _ in range(60))
+
+
+@pytest.mark.usefixtures("everything_is_old")
 def test_a_file_without_a_row_goes_to_quarantine_and_stays_where_it_is(sound: Store) -> None:
     sound.put("raw/fr/00000000000000000000.mp3", b"who knows")
     assert found(sound) == {Kind.NO_ROW: 1}
@@ -122,7 +186,7 @@ def test_a_table_that_is_none_is_named(sound: Store) -> None:
     assert found(sound) == {Kind.UNREADABLE: 1}
 
 
-@pytest.mark.parametrize("damage", ["missing", "no tar", "short", "no index"])
+@pytest.mark.parametrize("damage", ["missing", "no tar", "short", "a bit", "no index"])
 def test_shards_that_do_not_match_their_index_are_made_anew(sound: Store, damage: str) -> None:
     (shard,) = (item.key for item in sound.list("augmented/") if item.key.endswith(".tar"))
     index = shard.rpartition("/")[0] + "/index.parquet"
@@ -133,6 +197,8 @@ def test_shards_that_do_not_match_their_index_are_made_anew(sound: Store, damage
         sound.put(shard, b"x" * 1024)
     elif damage == "short":
         sound.put(shard, _first_member(whole))
+    elif damage == "a bit":
+        flip(sound, shard)
     else:
         sound.put(index, b"no parquet")
     diagnosis = diagnose(sound, deep=True)

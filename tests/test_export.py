@@ -20,6 +20,7 @@ from tests.test_catalog import row
 def corpus(store: Store) -> Store:
     for language, number in (("fr", 3), ("en", 2)):
         rows = [row(f"{clip:020x}", language=language, title='a "b", c') for clip in range(number)]
+        rows[0] |= {"speaker_id": "ab", "split": "test" if language == "fr" else "train"}
         catalog.write_part(store, language, "one", rows)
         for one in rows:
             store.put(keys.raw(language, one["clip_id"], "mp3"), one["clip_id"].encode())
@@ -44,10 +45,20 @@ def test_json_lines_keep_types(corpus: Store, tmp_path: Path) -> None:
 
 def test_a_folder_is_an_audiofolder_that_can_be_imported(corpus: Store, tmp_path: Path) -> None:
     assert export_to(corpus, tmp_path / "folder") == 5
-    clip = tmp_path / "folder" / "train" / "fr" / f"{2:020x}.mp3"
-    assert clip.read_bytes() == f"{2:020x}".encode()
+    # Hugging Face's loader reads a side's metadata.csv, whose file names are relative to it.
+    for side, number in (("train", 4), ("test", 1)):
+        with (tmp_path / "folder" / side / "metadata.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert len(rows) == number
+        for one in rows:
+            clip = tmp_path / "folder" / side / one["file_name"]
+            assert clip.read_bytes() == clip.stem.encode()
+            assert clip.parent.name == one["language"]
     again = Corpus(str(tmp_path / "folder"))
     assert again.languages() == ["en", "fr"]
+    (tested,) = (one for one in again.recordings("fr") if one.split == "test")
+    assert again.read(tested, 100) == f"{0:020x}".encode()
+    assert tested.speaker == "ab"
     assert len(again.recordings("fr")) == 3
 
 
@@ -58,5 +69,8 @@ def test_what_cannot_be_exported_is_told(corpus: Store, tmp_path: Path) -> None:
         export_to(corpus, tmp_path / "a.xlsx")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
-    with pytest.raises(LangaudioError, match="is not empty"):
-        export_to(corpus, tmp_path / "full")
+    for taken in (tmp_path / "full", tmp_path / "full" / "file"):
+        with pytest.raises(LangaudioError, match="is there and not empty"):
+            export_to(corpus, taken)
+    with pytest.raises(LangaudioError, match=r"nowhere/a\.csv cannot be written: No such file"):
+        export_to(corpus, tmp_path / "nowhere" / "a.csv")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from langaudio.crawl.clips import Sighting, StagedClip, audio_name, to_json_line
 from langaudio.crawl.staging import Staging
 from langaudio.errors import LangaudioError
 from langaudio.examine import Reason
+from langaudio.services.config import PROJECT
 from langaudio.speakers import split_of
 from langaudio.store import Store, keys
 from langaudio.upload import UploadReport, upload
@@ -299,6 +301,24 @@ def test_the_same_recording_encoded_anew_is_reported_and_published(store: Store,
     assert report.published == 1
     clip_ids = catalog.read(store, "fr", ["clip_id"])["clip_id"].to_pylist()
     assert report.same_recording == [tuple(clip_ids)]
+
+
+def test_the_same_recording_under_another_language_is_reported(store: Store, spoken: bytes) -> None:
+    stage(store, "one", {"first": spoken}, "en")
+    upload(store, "en", source="demo", run="one")
+    samples, rate = soundfile.read(io.BytesIO(spoken))
+    stage(store, "two", {"again": mp3(samples, rate)}, "fr")
+    report = upload(store, "fr", source="demo", run="two")
+    clip_ids = [catalog.read(store, code, ["clip_id"])["clip_id"][0].as_py() for code in ("en", "fr")]
+    assert report.same_recording == [tuple(sorted(clip_ids))]
+
+
+def test_every_reason_is_documented_and_nothing_else() -> None:
+    page = (PROJECT / "docs" / "bucket.md").read_text()
+    table = page.partition("## Reasons of quarantine")[2].partition("\n## ")[0]
+    documented = [name for line in table.splitlines() if line.startswith("| `")
+                  for name in re.findall("`([a-z_]+)`", line.split("|")[1])]  # fmt: skip
+    assert sorted(documented) == sorted(Reason)
 
 
 def test_what_is_clipped_to_noise_is_refused(store: Store, spoken: bytes) -> None:

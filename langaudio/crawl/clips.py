@@ -88,6 +88,11 @@ def audio_name(source_url: str) -> str:
     return hashlib.sha256(source_url.encode()).hexdigest()[:20]
 
 
+def content_id(data: bytes) -> str:
+    """Return the id of a clip with these bytes."""
+    return hashlib.sha256(data).hexdigest()[:20]
+
+
 def to_json_lines(items: Sequence[StagedClip] | Sequence[Sighting]) -> bytes:
     lines = [json.dumps(vars(item), default=datetime.isoformat) for item in items]
     return "".join(line + "\n" for line in lines).encode()

@@ -92,7 +92,7 @@ def newest_run(store: Store, source: str, language: str) -> str:
     languages.get(language)
     done = [
         (item.modified, item.key.split("/")[2])
-        for item in store.list(keys.staging_of_source(source))
+        for item in store.list(keys.below("staging", source))
         if item.key.endswith(f"/{language}/_SUCCESS")
     ]
     if not done:

@@ -3,8 +3,9 @@
 Only what every S3 has is used: PUT, GET, HEAD, LIST, COPY and DELETE of whole objects, ranges of them, and
 multipart uploads. An object is complete or absent, because a PUT is.
 
-What is written and read is compared with its MD5, which S3 tells as the ETag. Where a server's ETags are no
-MD5 (AWS with KMS, for example), that is found out and remembered, and the SDK's own checksums have to do.
+What is written and read is compared with its MD5, which S3 tells as the ETag; of an object that was written
+in parts, with the MD5 of its parts' MD5s. Where a server's ETags are no MD5 (AWS with KMS, for example), that
+is found out and remembered, and the SDK's own checksums have to do.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import base64
 import functools
 import hashlib
 import io
+import math
 import random
 import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -34,6 +37,8 @@ from langaudio.store.errors import (
     S3_ERRORS,
     Damaged,
     MissingObject,
+    TooLarge,
+    code,
     explanation,
     is_worth_another_try,
     status,
@@ -62,7 +67,10 @@ PART_BYTES = 16 * 2**20
 _WRITERS = 4
 _MAX_WAITING_BYTES = 32 * 2**20
 
-_MD5 = re.compile(r"[0-9a-f]{32}")
+_MAX_AHEAD_BYTES = 4 * 2**20
+"""Of an object that is read ahead. So 32 of them take no more than 128 MiB, however large objects are."""
+
+_MD5 = re.compile(r"[0-9a-f]{32}(-\d+)?")
 
 
 @dataclass(frozen=True)
@@ -109,10 +117,8 @@ class Store:
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object."""
-        if len(data) > PART_BYTES:
-            self._put_in_parts(key, data)
-        else:
-            self._tried(key, lambda: self._put(key, data))
+        put = self._put_in_parts if len(data) > PART_BYTES else self._put
+        self._tried(key, lambda: put(key, data))
 
     def writing(self) -> Writing:
         """Return a context that writes several objects at a time, and whose end waits for all of them."""
@@ -123,21 +129,23 @@ class Store:
 
         Raises:
             MissingObject: there is none.
-            LangaudioError: it is larger than ``max_bytes``.
+            TooLarge: it is larger than ``max_bytes``.
         """
         return self._tried(key, lambda: self._get(key, max_bytes))
 
     def get_many(self, wanted: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield ``(key, bytes)`` in the order asked for, reading a few objects ahead."""
-        ahead: deque[tuple[str, Future[bytes]]] = deque()
+        """Yield ``(key, bytes)`` in the order asked for, reading a few objects ahead.
+
+        An object that is large is not read before its turn.
+        """
+        ahead: deque[tuple[str, Future[bytes | None]]] = deque()
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             for key in wanted:
-                ahead.append((key, pool.submit(self.get, key)))
+                ahead.append((key, pool.submit(self._get_if_small, key)))
                 if len(ahead) >= 2 * CONNECTIONS:
-                    first, future = ahead.popleft()
-                    yield first, future.result()
-            for first, future in ahead:
-                yield first, future.result()
+                    yield self._awaited(*ahead.popleft())
+            while ahead:
+                yield self._awaited(*ahead.popleft())
 
     def open(self, item: ObjectInfo) -> io.RawIOBase:
         """Return an object as a file of which only what is read is fetched."""
@@ -206,39 +214,43 @@ class Store:
             pages = self._client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self.bucket, Prefix=self._prefix
             )
-            return [
-                UnfinishedUpload(item["Key"].removeprefix(self._prefix), item["UploadId"], item["Initiated"])
-                for page in pages
-                for item in page.get("Uploads", ())
-            ]
+            try:
+                return [
+                    UnfinishedUpload(
+                        item["Key"].removeprefix(self._prefix), item["UploadId"], item["Initiated"]
+                    )
+                    for page in pages
+                    for item in page.get("Uploads", ())
+                ]
+            except botocore.exceptions.ClientError as error:
+                if code(error) != "NoSuchUpload":  # the embedded server's word for none
+                    raise
+                return ()
 
-        try:
-            return self._tried("", read)
-        except MissingObject:
-            return ()  # the embedded server's word for none
+        return self._tried("", read)
 
     def abort(self, upload: UnfinishedUpload) -> None:
-        """Throw away the parts of an upload that nobody has finished."""
-        self._tried(
-            upload.key,
-            lambda: self._client.abort_multipart_upload(
-                Bucket=self.bucket, Key=self._prefix + upload.key, UploadId=upload.upload_id
-            ),
-        )
+        """Throw away the parts of an upload that nobody has finished, if they are there."""
+
+        def abort() -> None:
+            where = {"Bucket": self.bucket, "Key": self._prefix + upload.key}
+            try:
+                self._client.abort_multipart_upload(**where, UploadId=upload.upload_id)
+            except botocore.exceptions.ClientError as error:
+                if code(error) != "NoSuchUpload":
+                    raise
+
+        self._tried(upload.key, abort)
 
     def create_bucket(self) -> None:
         """Make the bucket, unless it is there."""
         try:
-            self._client.head_bucket(Bucket=self.bucket)
-        except botocore.exceptions.ClientError as error:
-            if status(error) != 404:
-                raise self._explained(error, "") from error
+            self._tried("", lambda: self._client.head_bucket(Bucket=self.bucket))
+        except MissingObject:
             region = self._client.meta.region_name
             elsewhere = region != "us-east-1" and "amazonaws.com" in self._client.meta.endpoint_url
             place = {"CreateBucketConfiguration": {"LocationConstraint": region}} if elsewhere else {}
             self._tried("", lambda: self._client.create_bucket(Bucket=self.bucket, **place))
-        except botocore.exceptions.BotoCoreError as error:
-            raise self._explained(error, "") from error
 
     def _put(self, key: str, data: bytes) -> None:
         digest = _md5(data)
@@ -257,50 +269,77 @@ class Store:
 
     def _put_in_parts(self, key: str, data: bytes) -> None:
         where = {"Bucket": self.bucket, "Key": self._prefix + key}
-        begun = self._tried(key, lambda: self._client.create_multipart_upload(**where, **self._encryption))
+        begun = _retried(lambda: self._client.create_multipart_upload(**where, **self._encryption))
         upload = where | {"UploadId": begun["UploadId"]}
         try:
             with ThreadPoolExecutor(_WRITERS) as pool:
-                chunks = [data[begin : begin + PART_BYTES] for begin in range(0, len(data), PART_BYTES)]
-                numbers = range(1, len(chunks) + 1)
-                parts = list(pool.map(lambda *part: self._put_part(key, upload, *part), numbers, chunks))
-            self._tried(
-                key,
-                lambda: self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}),
-            )
+                numbers = range(1, math.ceil(len(data) / PART_BYTES) + 1)
+                parts = list(pool.map(lambda number: self._put_part(key, upload, number, data), numbers))
+            _retried(lambda: self._complete(key, upload, parts, data))
         except BaseException:
-            self._client.abort_multipart_upload(**upload)
+            with suppress(*S3_ERRORS):  # what went wrong first is what is told
+                self._client.abort_multipart_upload(**upload)
             raise
 
-    def _put_part(self, key: str, upload: dict[str, Any], number: int, chunk: bytes) -> dict[str, Any]:
+    def _put_part(self, key: str, upload: dict[str, Any], number: int, data: bytes) -> dict[str, Any]:
+        chunk = _part(data, number)
         digest = _md5(chunk)
+        checksum = base64.b64encode(bytes.fromhex(digest)).decode()
+        answer = _retried(
+            lambda: self._client.upload_part(**upload, PartNumber=number, Body=chunk, ContentMD5=checksum)
+        )
+        if self._tells_another_md5(answer, digest):
+            # The embedded server does not let a part be replaced: all of them are sent again.
+            raise Damaged(f"Part {number} of {key!r} arrived as another than was sent.")
+        return {"PartNumber": number, "ETag": answer["ETag"]}
 
-        def put() -> dict[str, Any]:
-            answer = self._client.upload_part(
-                **upload,
-                PartNumber=number,
-                Body=chunk,
-                ContentMD5=base64.b64encode(bytes.fromhex(digest)).decode(),
-            )
-            if self._tells_another_md5(answer, digest):
-                raise Damaged(f"Part {number} of {key!r} arrived as another than was sent.")
-            return {"PartNumber": number, "ETag": answer["ETag"]}
+    def _complete(
+        self, key: str, upload: dict[str, Any], parts: Sequence[dict[str, Any]], data: bytes
+    ) -> None:
+        try:
+            answer = self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+            whole = not self._tells_another_md5(answer, _md5_of_parts(data))
+        except botocore.exceptions.ClientError as error:
+            # Perhaps it was completed before, and the answer was lost on its way.
+            if code(error) != "NoSuchUpload":
+                raise
+            whole = False
+        if not whole and not self._holds(key, data):
+            raise Damaged(f"{key!r} is another in the bucket than was sent.")
 
-        return self._tried(key, put)
+    def _holds(self, key: str, data: bytes) -> bool:
+        try:
+            return self._get(key, None) == data
+        except botocore.exceptions.ClientError as error:
+            if status(error) == 404:
+                return False
+            raise
+
+    def _get_if_small(self, key: str) -> bytes | None:
+        try:
+            return self.get(key, _MAX_AHEAD_BYTES)
+        except TooLarge:
+            return None
+
+    def _awaited(self, key: str, read_ahead: Future[bytes | None]) -> tuple[str, bytes]:
+        data = read_ahead.result()
+        return key, self.get(key) if data is None else data
 
     def _get(self, key: str, max_bytes: int | None) -> bytes:
         answer = self._get_object(key)
         if max_bytes is not None and answer["ContentLength"] > max_bytes:
             answer["Body"].close()
-            raise LangaudioError(f"{key!r} is larger than {max_bytes} bytes.")
+            raise TooLarge(f"{key!r} is larger than {max_bytes} bytes.")
         data: bytes = answer["Body"].read()
         if len(data) != answer["ContentLength"]:
             raise Damaged(f"{len(data)} bytes of {key!r} came instead of {answer['ContentLength']}.")
-        if self._tells_another_md5(answer, _md5(data)):
-            # What comes twice the same is not damaged on its way: then ETags are no MD5 here.
+        in_parts = "-" in _etag(answer)
+        if self._tells_another_md5(answer, _md5_of_parts(data) if in_parts else _md5(data)):
+            # What comes twice the same is not damaged on its way: then ETags are no MD5 here, or somebody
+            # wrote the object in parts of another size.
             if self._get_object(key)["Body"].read() != data:
                 raise Damaged(f"{key!r} was damaged on its way from the bucket.")
-            self._etags_are_md5 = False
+            self._etags_are_md5 = in_parts
         return data
 
     def _get_object(self, key: str, **more: str) -> dict[str, Any]:
@@ -309,7 +348,8 @@ class Store:
 
     def _tells_another_md5(self, answer: dict[str, Any], digest: str) -> bool:
         etag, by_kms = _etag(answer), "kms" in answer.get("ServerSideEncryption", "")
-        return self._etags_are_md5 and not by_kms and bool(_MD5.fullmatch(etag)) and etag != digest
+        is_md5 = _MD5.fullmatch(etag) and ("-" in etag) == ("-" in digest)
+        return self._etags_are_md5 and not by_kms and bool(is_md5) and etag != digest
 
     def _page(self, prefix: str, token: dict[str, str]) -> tuple[Sequence[ObjectInfo], dict[str, str] | None]:
         """Return a page of a listing, and what asks for the next one."""
@@ -325,14 +365,10 @@ class Store:
 
     def _tried(self, key: str, operation: Callable[[], _T]) -> _T:
         """Do an operation, again if what went wrong may pass, and explain what does not."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                return operation()
-            except (*S3_ERRORS, Damaged) as error:
-                if attempt == _ATTEMPTS or not is_worth_another_try(error):
-                    raise self._explained(error, key) from error
-            time.sleep(_FIRST_PAUSE_S * 2**attempt * random.random())  # noqa: S311
-        raise AssertionError("unreachable")
+        try:
+            return _retried(operation)
+        except (*S3_ERRORS, Damaged) as error:
+            raise self._explained(error, key) from error
 
     def _explained(self, error: Exception, key: str) -> LangaudioError:
         where = f"bucket {self.bucket!r} at {self._client.meta.endpoint_url}"
@@ -421,6 +457,18 @@ def store_of_bucket(bucket: str, prefix: str = "") -> Store:
     return Store(client(), bucket, prefix, {name: value for name, value in asked.items() if value})
 
 
+def _retried(operation: Callable[[], _T]) -> _T:
+    """Do an operation, again if what went wrong may pass."""
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return operation()
+        except (*S3_ERRORS, Damaged) as error:
+            if not is_worth_another_try(error):
+                raise
+        time.sleep(_FIRST_PAUSE_S * 2**attempt * random.random())  # noqa: S311
+    return operation()
+
+
 def _send_at_once(params: dict[str, Any], **_: Any) -> None:
     """Do without ``Expect: 100-continue``, which costs small objects a round trip each."""
     params["headers"].pop("Expect", None)
@@ -428,6 +476,17 @@ def _send_at_once(params: dict[str, Any], **_: Any) -> None:
 
 def _md5(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _md5_of_parts(data: bytes) -> str:
+    """Return what S3 makes the ETag of an object that was written in parts of our size."""
+    number = math.ceil(len(data) / PART_BYTES)
+    digests = [bytes.fromhex(_md5(_part(data, one))) for one in range(1, number + 1)]
+    return f"{_md5(b''.join(digests))}-{number}"
+
+
+def _part(data: bytes, number: int) -> bytes:
+    return data[(number - 1) * PART_BYTES : number * PART_BYTES]
 
 
 def _etag(answer: dict[str, Any]) -> str:

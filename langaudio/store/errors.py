@@ -13,12 +13,19 @@ from langaudio.errors import LangaudioError, Unavailable
 # What breaks in mid-body comes from urllib3 as it is.
 S3_ERRORS = (boto.ClientError, boto.BotoCoreError, ResponseParserError, urllib3.exceptions.HTTPError)
 
-_DAMAGED = ("BadDigest", "InvalidDigest", "IncompleteBody", "XAmzContentSHA256Mismatch")
+_DAMAGED = (
+    *("BadDigest", "InvalidDigest", "IncompleteBody", "XAmzContentSHA256Mismatch"),
+    *("InvalidPart", "MalformedXML", "NoSuchUpload"),  # of an upload in parts, which is begun anew
+)
 _SKEWED = ("RequestTimeTooSkewed", "RequestExpired")
 
 
 class MissingObject(LangaudioError):
     """There is no object under this key."""
+
+
+class TooLarge(LangaudioError):
+    """The object is larger than was asked for."""
 
 
 class Damaged(Unavailable):
@@ -31,7 +38,7 @@ def is_worth_another_try(error: Exception) -> bool:
         # The answer to a HEAD has no body that would tell a wrong clock from a wrong key.
         unsaid = status(error) == 403 and error.operation_name.startswith("Head")
         passing = (*_DAMAGED, *_SKEWED, "SlowDown", "RequestTimeout")
-        return unsaid or status(error) >= 500 or code(error) in passing
+        return unsaid or status(error) >= 500 or status(error) == 429 or code(error) in passing
     if isinstance(error, boto.EndpointConnectionError | boto.ConnectTimeoutError):
         return False  # botocore has tried; nobody is there
     in_transit = boto.HTTPClientError, boto.ResponseStreamingError, boto.IncompleteReadError
@@ -53,13 +60,15 @@ def explanation(error: Exception, key: str, where: str) -> LangaudioError:
             return LangaudioError(
                 f"The {where} takes our requests for old or early ({code(error)}): set this machine's clock."
             )
-        if status(error) == 404:
+        if status(error) == 404 and code(error) != "NoSuchUpload":
             return MissingObject(f"There is no object {key!r} in {where}.")
         if status(error) in (401, 403):
             return LangaudioError(
                 f"The {where} refuses our keys ({code(error)}): check LANGAUDIO_S3_ACCESS_KEY and "
                 "LANGAUDIO_S3_SECRET_KEY, or the credentials of the AWS SDK."
             )
+        if 400 <= status(error) < 500 and not is_worth_another_try(error):
+            return LangaudioError(f"The {where} does not take what it is asked for ({error}).")
     if isinstance(error, boto.NoCredentialsError):
         return LangaudioError(
             f"There are no keys for the {where}: set LANGAUDIO_S3_ACCESS_KEY and "

@@ -29,8 +29,13 @@ def staging(source: str, run: str, language: str, name: str = "") -> str:
     return "/".join(("staging", *folders, *parts))
 
 
-def staging_of_source(source: str) -> str:
-    return f"staging/{_checked('source', source)}/"
+def below(top: str, *folders: str) -> str:
+    """Return the prefix of all keys in a folder.
+
+    >>> below("raw", "fr")
+    'raw/fr/'
+    """
+    return "".join(f"{_checked('folder', folder)}/" for folder in (top, *folders))
 
 
 def raw(language: str, clip_id: str, extension: str) -> str:

@@ -25,8 +25,8 @@ from torch.utils.data import Dataset
 from langaudio import audio
 from langaudio.augment.stage import read_index
 from langaudio.errors import LangaudioError
-from langaudio.settings import settings
 from langaudio.store import Store, keys
+from langaudio.train import cache
 from langaudio.train.splits import Clip
 
 _PCM, _CONTENTS = "speech.pcm", "contents.json"
@@ -81,9 +81,9 @@ def training_speech(store: Store, clips: Iterable[Clip], recipe_id: str) -> list
             wanted.setdefault(clip.language, set()).add(clip.clip_id)
     speech: list[Speech] = []
     for language, clip_ids in wanted.items():
-        rows = [
-            row for row in read_index(store, recipe_id, language).to_pylist() if row["clip_id"] in clip_ids
-        ]
+        index = read_index(store, recipe_id, language).to_pylist()
+        cache.keep_only(store, recipe_id, language, {row["shard"] for row in index})
+        rows = [row for row in index if row["clip_id"] in clip_ids]
         if not rows:
             raise LangaudioError(
                 f"{language!r} has {len(clip_ids)} training clips and no speech of them is augmented with "
@@ -243,12 +243,11 @@ def _unpacked(store: Store, shards: Sequence[str]) -> dict[str, tuple[Path, dict
 
 
 def _unpack(store: Store, shard: str) -> Path:
-    cache = settings().home / "cache" / "shards" / store.bucket
-    folder = cache / Path(shard).with_suffix("")
+    folder = cache.folder_of(store, shard)
     if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".unpacking-") as scratch:
+    with tempfile.TemporaryDirectory(dir=cache.root(store), prefix=".unpacking-") as scratch:
         unfinished = Path(scratch) / "shard"
         unfinished.mkdir()
         contents: dict[str, tuple[int, int]] = {}

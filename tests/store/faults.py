@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -26,6 +26,9 @@ FAULTS = (
     "flipped_answer",
     "clock_skew",
 )
+
+READ_TIMEOUT_S = 0.5
+"""Of the client that the proxy is meant for: about half of the slow answers are too slow for it."""
 
 _ERROR = (
     '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{}</Code><Message>injected</Message>'
@@ -59,17 +62,26 @@ class FaultyProxy:
         backend: address of the S3 server.
         share: of requests that meet a fault.
         seed: of what happens when.
+        faults: those that happen.
         foreign_etags: whether ETags become something else that looks like an MD5.
 
     Attributes:
         injected: how often each fault was.
     """
 
-    def __init__(self, backend: str, share: float, seed: int, *, foreign_etags: bool = False) -> None:
+    def __init__(
+        self,
+        backend: str,
+        share: float,
+        seed: int,
+        *,
+        faults: Sequence[str] = FAULTS,
+        foreign_etags: bool = False,
+    ) -> None:
         parts = urlsplit(backend)
         self._host, self._port = str(parts.hostname), int(parts.port or 80)
         self._share, self._random = share, random.Random(seed)
-        self._foreign_etags = foreign_etags
+        self._faults, self._foreign_etags = faults, foreign_etags
         self._burst: list[str] = []
         self.injected: Counter[str] = Counter()
 
@@ -96,6 +108,7 @@ class FaultyProxy:
         finally:
             loop.call_soon_threadsafe(_end, loop)
             thread.join()
+            loop.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -119,8 +132,6 @@ class FaultyProxy:
             writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
             await writer.drain()
             return True
-        if fault == "slow_answer":
-            await asyncio.sleep(0.3)
         if fault == "reset_before":
             return _reset(writer)
         if fault == "reset_in_request":
@@ -132,6 +143,8 @@ class FaultyProxy:
         answer = await self._forward(request)
         if answer is None or fault == "reset_after":
             return _reset(writer)
+        if fault == "slow_answer":
+            await asyncio.sleep(self._random.uniform(0, 2 * READ_TIMEOUT_S))
         body = answer.body
         if self._foreign_etags:
             answer.headers = [_reversed(line) for line in answer.headers]
@@ -156,13 +169,15 @@ class FaultyProxy:
         if not self._burst:
             if self._random.random() >= self._share:
                 return None
-            fault = self._random.choice(FAULTS)
+            fault = self._random.choice(self._faults)
             # Servers that are overloaded are so for a while.
             self._burst = [fault] * (self._random.randint(1, 6) if fault in FAULTS[:2] else 1)
         fault = self._burst.pop()
-        # S3 gives listings no checksum: a bit that flips there is for TLS to find.
-        is_object = b"?" not in request.first or b"partNumber=" in request.first
-        return None if fault in ("flipped_answer", "truncated_answer") and not is_object else fault
+        # S3 gives listings and ranges no checksum: a bit that flips there is for TLS to find.
+        has_checksum = b"?" not in request.first and not request.header(b"range")
+        if fault == "flipped_answer" and not has_checksum:
+            return None
+        return None if fault == "truncated_answer" and b"?" in request.first else fault
 
     def _flipped(self, body: bytes) -> bytes:
         if not body:

@@ -19,7 +19,15 @@ def test_keys_are_those_of_the_contract() -> None:
     assert keys.augmented("r1", "fr", "run", "index.parquet") == "augmented/r1/fr/run/index.parquet"
 
 
-@given(st.text(max_size=300))
+HOSTILE = st.one_of(
+    st.text(max_size=300),
+    # Of what is special in keys, paths and addresses a random text has little.
+    st.text(alphabet="./\\\0%2eaF-_ \n\u2025\uff0e\uff0f", max_size=12),
+    st.sampled_from(["..", "../..", "fr/../../x", "/", "//", "./", "a/..", "\ud800", "fr\n", "\u0661"]),
+)
+
+
+@given(HOSTILE)
 def test_no_name_makes_a_key_outside_its_prefix(name: str) -> None:
     for make, prefix in (
         (lambda: keys.raw("fr", name, "mp3"), "raw/fr/"),
@@ -27,6 +35,13 @@ def test_no_name_makes_a_key_outside_its_prefix(name: str) -> None:
         (lambda: keys.staging("demo", name, "fr", name), "staging/demo/"),
         (lambda: keys.catalog("fr", name), "catalog/fr/"),
         (lambda: keys.augmented(name, "fr", name, name), "augmented/"),
+        (lambda: keys.augmented("r1", name, "run", name), "augmented/r1/"),
+        (lambda: keys.quarantine("fr", name, name), "quarantine/fr/"),
+        (lambda: keys.quarantine(name, "0a", "json"), "quarantine/"),
+        (lambda: keys.forgotten("speaker", name), "forgotten/speaker/"),
+        (lambda: keys.below("raw", name), "raw/"),
+        (lambda: keys.staging(name, name, name, name), "staging/"),
+        (lambda: keys.staging("demo", keys.run_id(name), "fr", name), "staging/demo/"),
     ):
         try:
             key = make()

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from langaudio.errors import LangaudioError, Unavailable
-from langaudio.settings import settings
+from langaudio.settings import Settings, settings
 from langaudio.store import PART_BYTES, MissingObject, Store, default_store
-from tests.conftest import free_port, settings_of
-from tests.store.faults import FAULTS, FaultyProxy
+from langaudio.store.client import client_config
+from tests.conftest import S3_KEYS, free_port, settings_of
+from tests.store.faults import FAULTS, READ_TIMEOUT_S, FaultyProxy
+
+SMALLEST_PART_BYTES = 5 * 2**20
+"""Servers refuse smaller parts, but for the last."""
 
 
 def test_what_was_put_is_what_is_got(store: Store) -> None:
@@ -164,18 +173,52 @@ def test_etags_that_are_no_md5_are_found_out(endpoint: str, tmp_path: Path) -> N
             assert store.get(f"a/{number}") == b"x" * number
 
 
-def test_of_2000_operations_none_is_lost_doubled_or_wrong(endpoint: str, tmp_path: Path) -> None:
+@contextmanager
+def behind(proxy: FaultyProxy, folder: Path, bucket: str) -> Iterator[Store]:
+    """A new bucket behind a proxy, with a client that waits for an answer for half a second only."""
+    with proxy.served() as url, settings_of(url, folder, bucket):
+        impatient = Config(read_timeout=READ_TIMEOUT_S)
+        client = boto3.client(
+            "s3",
+            endpoint_url=url,
+            region_name="us-east-1",
+            aws_access_key_id=S3_KEYS[0],
+            aws_secret_access_key=S3_KEYS[1],
+            config=client_config(custom_endpoint=True).merge(impatient),
+        )
+        store = Store(client, bucket)
+        store.create_bucket()
+        yield store
+
+
+def test_of_2000_operations_none_is_lost_doubled_or_wrong(
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("langaudio.store.PART_BYTES", SMALLEST_PART_BYTES)
     proxy, chance = FaultyProxy(endpoint, share=0.05, seed=1), random.Random(1)
     expected: dict[str, bytes] = {}
-    with proxy.served() as url, settings_of(url, tmp_path, "faults"):
-        store = default_store()
-        store.create_bucket()
-        for _ in range(2000):
+    operations = ("put", "put", "get", "get", "get", "delete", "copy", "exists", "list", "open", "many")
+    with behind(proxy, tmp_path, "faults") as store:
+        for number in range(2000):
             key = f"a/{chance.randrange(60)}"
-            match chance.choice(("put", "put", "get", "get", "delete", "copy", "exists", "list")):
+            match chance.choice(operations):
                 case "put":
-                    expected[key] = chance.randbytes(chance.choice((0, 1, 5_000, 100_000)))
+                    large = SMALLEST_PART_BYTES + 1_000 if number % 50 == 0 else 100_000
+                    expected[key] = chance.randbytes(chance.choice((0, 1, 5_000, large)))
                     store.put(key, expected[key])
+                case "open" if expected.get(key):
+                    (item,) = (item for item in store.list(key) if item.key == key)
+                    begin = chance.randrange(item.size)
+                    with store.open(item) as file:
+                        file.seek(begin)
+                        assert file.read(1_000) == expected[key][begin : begin + 1_000]
+                case "many":
+                    keys = sorted(chance.sample(sorted(expected), min(5, len(expected))))
+                    assert list(store.get_many(keys)) == [(key, expected[key]) for key in keys]
+                    with store.writing() as writing:
+                        for key in keys:
+                            expected[key] = chance.randbytes(1_000)
+                            writing.put(key, expected[key])
                 case "get" if key in expected:
                     assert store.get(key) == expected[key]
                 case "get":
@@ -191,8 +234,105 @@ def test_of_2000_operations_none_is_lost_doubled_or_wrong(endpoint: str, tmp_pat
                     assert store.exists(key) == (key in expected)
                 case "list":
                     assert [item.key for item in store.list("a/")] == sorted(expected)
+        assert {item.key: store.get(item.key) for item in store.list("")} == expected
     assert len(proxy.injected) == len(FAULTS)
     assert proxy.injected.total() > 100
+
+
+@pytest.mark.parametrize("fault", FAULTS[2:])
+def test_a_large_object_arrives_through_every_fault(
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr("langaudio.store.PART_BYTES", SMALLEST_PART_BYTES)
+    data = random.Random(0).randbytes(SMALLEST_PART_BYTES + 1_000)
+    proxy = FaultyProxy(endpoint, share=0.2, seed=1, faults=[fault])
+    with behind(proxy, tmp_path, f"large-{fault.replace('_', '-')}") as store:
+        for number in range(4):
+            store.put(f"a/{number}", data)
+            assert store.get(f"a/{number}") == data
+        for left in store.unfinished_uploads():  # of a beginning whose answer was lost
+            store.abort(left)
+        assert not store.unfinished_uploads()
+        assert proxy.injected[fault]
+
+
+def test_a_completion_whose_answer_is_lost_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    complete, data = store._client.complete_multipart_upload, bytes(PART_BYTES + 1)
+
+    def completed_twice(**request: Any) -> Any:
+        complete(**request)
+        return complete(**request)
+
+    monkeypatch.setattr(store._client, "complete_multipart_upload", completed_twice)
+    store.put("a/b", data)
+    assert store.get("a/b") == data
+
+
+@pytest.mark.parametrize(("size", "operation"), [(1_000, "put_object"), (PART_BYTES + 1, "upload_part")])
+def test_a_server_that_checks_nothing_is_checked(
+    store: Store, monkeypatch: pytest.MonkeyPatch, size: int, operation: str
+) -> None:
+    data, original, damage = bytes(size), getattr(store._client, operation), [True]
+
+    def damaging(**request: Any) -> Any:
+        # What it is sent, it takes, whatever the checksum beside it says.
+        del request["ContentMD5"]
+        return original(
+            **request | {"Body": b"\1" + request["Body"][1:]} if damage and damage.pop() else request
+        )
+
+    monkeypatch.setattr(store._client, operation, damaging)
+    store.put("a/b", data)
+    assert not damage
+    assert store.get("a/b") == data
+    damage += [True] * 100
+    with pytest.raises(Unavailable, match="than was sent"):
+        store.put("a/c", data)
+
+
+def test_a_clock_that_is_wrong_is_told(endpoint: str, tmp_path: Path) -> None:
+    proxy = FaultyProxy(endpoint, share=1, seed=0, faults=["clock_skew"])
+    with (
+        proxy.served() as url,
+        settings_of(url, tmp_path, "no-bucket"),
+        pytest.raises(LangaudioError, match="set this machine's clock"),
+    ):
+        default_store().get("a")
+
+
+def test_what_a_server_does_not_take_is_no_outage(store: Store) -> None:
+    encrypted = Store(store._client, store.bucket, encryption={"ServerSideEncryption": "rot13"})
+    try:
+        encrypted.put("a/b", b"x")
+    except LangaudioError as error:
+        assert not isinstance(error, Unavailable)  # noqa: PT017 (the embedded server takes anything)
+
+
+def test_retries_adapt_and_waiting_ends(configured: Settings) -> None:
+    config = default_store()._client.meta.config
+    assert config.retries["mode"] == "adaptive"
+    assert config.connect_timeout <= 10
+    assert config.read_timeout <= 60
+
+
+def test_reading_ahead_takes_little_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    large, held, most = 5 * 2**20, 0, 0
+    for number in range(20):
+        store.put(f"a/{number:02d}", bytes([number]) * large)
+    get = store._get
+
+    def counted(key: str, max_bytes: int | None) -> bytes:
+        nonlocal held, most
+        data = get(key, max_bytes)
+        held += len(data)
+        most = max(most, held)
+        return data
+
+    monkeypatch.setattr(store, "_get", counted)
+    for key, data in store.get_many(f"a/{number:02d}" for number in range(20)):
+        assert data == bytes([int(key[2:])]) * large
+        held -= len(data)
+    assert most == large
 
 
 def _with(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Store:
