@@ -262,8 +262,8 @@ def _use_connection() -> None:
 
         from langaudio.store.client import client_config, use_client
 
-        hook = S3Hook(name, config=client_config(custom_endpoint=bool(settings().s3_endpoint)))
-        use_client(hook.get_conn())
+        endpoint = S3Hook(name).conn_config.get_service_endpoint_url("s3")
+        use_client(S3Hook(name, config=client_config(custom_endpoint=bool(endpoint))).get_conn())
 
 
 def _run(stage: Callable[[], Any]) -> Any:

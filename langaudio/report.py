@@ -90,9 +90,10 @@ def refusals_table(store: Store, wanted: Sequence[str] | None, reason: str) -> T
     Raises:
         LangaudioError: there is no such reason.
     """
-    if reason not in list(Reason):
+    reasons = [one.value for one in Reason]
+    if reason not in reasons:
         raise LangaudioError(
-            f"{reason!r} is no reason{suggest(reason, Reason)}; there are {', '.join(Reason)}."
+            f"{reason!r} is no reason{suggest(reason, reasons)}; there are {', '.join(reasons)}."
         )
     table = Table(title=f"In quarantine as {reason}", title_justify="left")
     for column in ("Language", "Clip", "Page", "Detail"):

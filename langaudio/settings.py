@@ -7,14 +7,17 @@ writes for the local services. ``docs/settings.md`` lists them all.
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from langaudio.errors import LangaudioError
+
+_FOLDER = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 
 
 class Settings(BaseSettings):
@@ -87,7 +90,16 @@ class Settings(BaseSettings):
     @field_validator("s3_prefix")
     @classmethod
     def _as_a_folder(cls, prefix: str) -> str:
-        return f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        folders = prefix.strip("/")
+        if folders and not re.fullmatch(rf"{_FOLDER}(/{_FOLDER})*", folders):
+            raise ValueError("use folders of letters, digits, '.', '_' and '-', none beginning with '.'")
+        return f"{folders}/" if folders else ""
+
+    @model_validator(mode="after")
+    def _key_is_of_kms(self) -> Self:
+        if self.s3_kms_key and self.s3_encryption != "aws:kms":
+            raise ValueError("LANGAUDIO_S3_KMS_KEY needs LANGAUDIO_S3_ENCRYPTION=aws:kms")
+        return self
 
     @property
     def user_agent(self) -> str:
@@ -111,6 +123,8 @@ def settings() -> Settings:
     except ValidationError as error:
         problems = "; ".join(
             f"LANGAUDIO_{'_'.join(map(str, problem['loc'])).upper()}={problem['input']!r}: {problem['msg']}"
+            if problem["loc"]
+            else problem["msg"]
             for problem in error.errors()
         )
         raise LangaudioError(f"Wrong setting: {problems}.") from None

@@ -36,6 +36,27 @@ def test_a_wrong_value_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatc
         settings()
 
 
+@pytest.mark.parametrize(
+    ("given", "prefix"), [("", ""), ("/", ""), ("team", "team/"), ("/a-b/c.d/", "a-b/c.d/")]
+)
+def test_a_prefix_is_a_folder(monkeypatch: pytest.MonkeyPatch, given: str, prefix: str) -> None:
+    monkeypatch.setenv("LANGAUDIO_S3_PREFIX", given)
+    assert settings().s3_prefix == prefix
+
+
+@pytest.mark.parametrize("given", ["..", "a/../b", "a//b", "a b", ".hidden", "a\n"])
+def test_a_prefix_that_leads_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("LANGAUDIO_S3_PREFIX", given)
+    with pytest.raises(LangaudioError, match=r"LANGAUDIO_S3_PREFIX=.*use folders of letters"):
+        settings()
+
+
+def test_a_kms_key_without_kms_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANGAUDIO_S3_KMS_KEY", "1234")
+    with pytest.raises(LangaudioError, match="LANGAUDIO_S3_KMS_KEY needs LANGAUDIO_S3_ENCRYPTION=aws:kms"):
+        settings()
+
+
 def test_a_secret_does_not_show_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANGAUDIO_S3_SECRET_KEY", "hush-hush")
     assert "hush-hush" not in repr(settings())

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from langaudio import catalog, registry, services
+from langaudio import catalog, doctor, registry, services
 from langaudio.augment.stage import read_index
 from langaudio.errors import LangaudioError
 from langaudio.identify import identify
@@ -151,6 +151,23 @@ def test_a_language_that_fails_leaves_the_others_green(airflow: AirflowApi) -> N
     failed = next(one for one in instances if one["state"] == "failed")
     assert failed["try_number"] == 1  # what is wrong stays wrong: no retries
     assert any("answers 404" in line for line in airflow.log_lines(failed))
+
+
+@pytest.mark.usefixtures("first_run")
+def test_a_bucket_with_a_fault_is_not_trained_on_until_it_is_mended(airflow: AirflowApi) -> None:
+    store = default_store()
+    rows = catalog.read(store, "fr", ["clip_id", "format", "split"]).to_pylist()
+    row = next(row for row in rows if row["split"] == "train")
+    store.delete(keys.raw("fr", row["clip_id"], row["format"]))
+    _, instances = run(airflow, "nightly_recrawl", languages=LANGUAGES, train_if_unchanged=False)
+    told = states(instances)
+    assert (told["check"], told["train"]) == ("failed", "upstream_failed")
+    check = next(one for one in instances if one["task_id"] == "check")
+    assert any("1 row_without_object; raw/fr/" in line for line in airflow.log_lines(check))
+    assert doctor.repair(doctor.diagnose(store)) == {"row_without_object": 1}
+    assert store.exists(keys.raw("fr", row["clip_id"], row["format"]))
+    _, instances = run(airflow, "nightly_recrawl", languages=LANGUAGES, train_if_unchanged=False)
+    assert states(instances)["check"] == "success"
 
 
 @pytest.mark.usefixtures("first_run")
