@@ -42,7 +42,9 @@ def release(store: Store, language: str, clip_id: str) -> None:
             raise LangaudioError(
                 f"{clip_id} stands in the catalog as {get(other).name} ({other}): a clip has one language."
             )
-    row = catalog.read(store, language, ["format"], clip_ids=[clip_id], with_refused=True).to_pylist()[0]
+    rows = catalog.read(store, language, ["format"], clip_ids=[clip_id], with_refused=True).to_pylist()
+    if not rows:
+        raise LangaudioError(f"{clip_id} has no row in the catalog of {where}: crawl it again with --full.")
     store.delete(key)
-    store.delete(keys.quarantine(language, clip_id, row["format"]))
+    store.delete(keys.quarantine(language, clip_id, rows[0]["format"]))
     log.info("%s: %s is released from quarantine, where it was as %s", language, clip_id, reason)

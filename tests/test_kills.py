@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import os
 import random
 import signal
@@ -23,12 +22,12 @@ from langaudio import catalog
 from langaudio.audio import decode
 from langaudio.augment.stage import read_index, seeded_id
 from langaudio.doctor import diagnose
-from langaudio.store import Store, default_store
+from langaudio.store import Store, store_of_bucket
 from tests.conftest import settings_of
 from tests.test_upload import mp3, stage
 
 KILLS = 50
-CLIPS = 9
+CLIPS = 6
 
 # Forked, so that fifty runs do not import everything fifty times.
 RUNS = """
@@ -41,7 +40,8 @@ for line in sys.stdin:
     child = os.fork()
     if child == 0:
         try:
-            for run in line.split():
+            os.environ["LANGAUDIO_BUCKET"], *runs = line.split()
+            for run in runs:
                 uploads.upload(default_store(), "fr", source="demo", run=run)
                 stage.augment(default_store(), "fr", run=run, copies=1, balance_minutes=0, shard_mib=1)
         finally:
@@ -66,9 +66,9 @@ class Runs:
         assert self._process.stdout
         self._in, self._out = self._process.stdin, self._process.stdout
 
-    def run(self, runs: str, kill_after_s: float | None = None) -> int:
+    def run(self, bucket: str, runs: str, kill_after_s: float | None = None) -> int:
         """Run; return the exit status, -9 if it was killed."""
-        self._in.write(runs + "\n")
+        self._in.write(f"{bucket} {runs}\n")
         self._in.flush()
         child = int(self._out.readline())
         if kill_after_s is not None:
@@ -120,37 +120,36 @@ def moment(store: Store) -> str:
     return "augment" if ends["_UPLOADED"] > indexes else "upload"
 
 
+def new_bucket(name: str, spoken: bytes) -> Store:
+    store = store_of_bucket(name)
+    store.create_bucket()
+    staged(store, spoken)
+    return store
+
+
 def test_fifty_kills_and_clean_runs_are_as_one_clean_run(
     s3_endpoint: str, tmp_path: Path, spoken: bytes
 ) -> None:
-    chance = random.Random(0)
-    with settings_of(s3_endpoint, tmp_path, "kills-none"), closing(Runs()) as runs:
-        default_store().create_bucket()
-        staged(default_store(), spoken)
-        runs.run("none")  # fails, and warms the disk's cache
+    chance, killed = random.Random(0), Counter[str]()
+    with settings_of(s3_endpoint, tmp_path, "kills"), closing(Runs()) as runs:
+        undisturbed = new_bucket("undisturbed", spoken)
+        runs.run("none", "one")  # fails, and imports what is imported late
         begin = time.monotonic()
-        assert runs.run("one two") == 0
+        assert runs.run(undisturbed.bucket, "one two") == 0
         whole_s = time.monotonic() - begin
-        expected = content(default_store())
-    killed: Counter[str] = Counter()
-    for number in itertools.count():
-        with settings_of(s3_endpoint, tmp_path, f"kills-{number}"), closing(Runs()) as runs:
-            store = default_store()
-            store.create_bucket()
-            staged(store, spoken)
-            runs.run("none")  # once all is imported, moments are moments of the work
+        expected = content(undisturbed)
+        while killed.total() < KILLS:
+            store = new_bucket(f"kills-{killed.total()}", spoken)
             while killed.total() < KILLS:
                 # The runs go on where they were killed, so the last ones are sooner at their end.
-                if runs.run("one two", chance.uniform(0, whole_s)) == 0:
+                if runs.run(store.bucket, "one two", chance.uniform(0, whole_s)) == 0:
                     break
                 killed[moment(store)] += 1
                 # No row without its object, at any moment.
                 assert diagnose(store).faults == 0
-            assert runs.run("one two") == 0
+            assert runs.run(store.bucket, "one two") == 0
             assert diagnose(store, deep=True).findings == []
             assert content(store) == expected
-        if killed.total() == KILLS:
-            break
     assert min(killed["upload"], killed["augment"]) >= 5
 
 
@@ -159,15 +158,15 @@ def test_runs_that_overlap_publish_each_clip_once(
     s3_endpoint: str, tmp_path: Path, spoken: bytes, first: str, second: str
 ) -> None:
     with (
-        settings_of(s3_endpoint, tmp_path, f"overlap-{first.replace(' ', '-')}"),
+        settings_of(s3_endpoint, tmp_path, "overlaps"),
         closing(Runs()) as some,
         closing(Runs()) as others,
         ThreadPoolExecutor() as pool,
     ):
-        store = default_store()
-        store.create_bucket()
-        staged(store, spoken)
-        under_way = [pool.submit(runs.run, names) for runs, names in ((some, first), (others, second))]
+        store = new_bucket(f"overlap-{first.replace(' ', '-')}", spoken)
+        under_way = [
+            pool.submit(runs.run, store.bucket, names) for runs, names in ((some, first), (others, second))
+        ]
         looks = 0
         while not all(run.done() for run in under_way):
             assert diagnose(store).faults == 0
