@@ -7,7 +7,7 @@ Sources: RFC 9309 (robots.txt), contentsignals.org (``Content-Signal``), the IET
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,10 +18,11 @@ from langaudio.errors import LangaudioError
 PRODUCT = "langaudio"
 
 _MOST_BYTES = 500 * 1024  # RFC 9309 asks for at least this much to be read
-_MOST_LINES = 20_000
 _MOST_WILDCARDS = 10  # each is a loop in the matching
 
 _TRAINING = {"content-signal": ("ai-train", "no"), "content-usage": ("train-ai", "n")}
+_UNREADABLE = (408, 429)
+"""Of the answers 4xx, those that say nothing of whether there are rules."""
 
 Reason = Literal["robots", "ai_train", "forbidden", "unreadable", "crawl_delay", ""]
 
@@ -36,6 +37,10 @@ class Refused(LangaudioError):
 
 class OffSite(LangaudioError):
     """An address that is not below the source's roots, or that lies in a private network."""
+
+
+class Postponed(LangaudioError):
+    """The site asks for a longer wait than it is given: who tries again soon does not do what it asks."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,12 @@ class Rules:
     """
 
     def __init__(self, lines: list[Line], url: str) -> None:
-        self._lines, self._url = lines, url
-        self._wishes = [line for line in lines if line.field in _TRAINING]
-        self._matcher = Protego.parse(_as_text(line for line in lines if line.field in ("allow", "disallow")))
+        self._url = url
+        self._disallows = [line for line in lines if line.field == "disallow"]
+        self._matcher = _matcher(line for line in lines if line.field in ("allow", "disallow"))
+        # A wish is for the addresses below its path, as a Disallow is; without a path it is for all.
+        self._wishes = {wish: line for line in lines if (wish := _wish_against_training(line))}
+        self._wish_matcher = _matcher(self._wishes)
         self.crawl_delay_s = max(
             (_seconds(line.value) for line in lines if line.field == "crawl-delay"), default=None
         )
@@ -84,21 +92,18 @@ class Rules:
             consent: reference of the owner's written consent. It lifts the refusal of AI training, no other.
         """
         if not self._matcher.can_fetch(address, PRODUCT):
-            matching = [
-                line for line in self._lines if line.field == "disallow" and _matches(line.value, address)
-            ]
-            line = max(matching, key=lambda line: len(line.value))
+            line = _that_matches(address, self._disallows)
             return Refused(
                 f"{self._url}, {line}, keeps us from {address}: leave this source out, or ask its owner.",
                 "robots",
             )
-        for line in () if consent else self._wishes:
-            if _refuses_training(line, address):
-                return Refused(
-                    f"{self._url}, {line}, does not allow AI training on {address}: leave this source out, "
-                    "or get its owner's written consent and name it in LANGAUDIO_CONSENT.",
-                    "ai_train",
-                )
+        if not consent and not self._wish_matcher.can_fetch(address, PRODUCT):
+            line = self._wishes[_that_matches(address, self._wishes)]
+            return Refused(
+                f"{self._url}, {line}, does not allow AI training on {address}: leave this source out, "
+                "or get its owner's written consent and name it in LANGAUDIO_CONSENT.",
+                "ai_train",
+            )
         return None
 
 
@@ -111,21 +116,29 @@ def rules_of(status: int, body: bytes, url: str) -> Rules:
         url: address of robots.txt.
 
     Raises:
-        Refused: we are shut out (401, 403), or the rules cannot be read (5xx): then all is disallowed.
+        Refused: we are shut out (401, 403), or the rules cannot be read (5xx, or a redirect that leads
+            nowhere): then all is disallowed.
     """
     if status in (401, 403):
         raise Refused(f"{url} answers {status}: the site does not want us; ask its owner.", "forbidden")
-    if status >= 500 or status == 429:
+    if status >= 500 or 300 <= status < 400 or status in _UNREADABLE:
         raise Refused(
             f"{url} answers {status}: rules that cannot be read count as a refusal; try again another day.",
             "unreadable",
         )
-    text = body[:_MOST_BYTES].decode("utf-8-sig", errors="replace") if status < 300 else ""
+    text = _beginning(body).decode("utf-8-sig", errors="replace") if status < 300 else ""
     return Rules.parse(text, url)
 
 
+def _beginning(body: bytes) -> bytes:
+    """Return the lines that count; none of them is half a line, which would be another rule."""
+    if len(body) <= _MOST_BYTES:
+        return body
+    return body[: max(body.rfind(end, 0, _MOST_BYTES) for end in (b"\n", b"\r")) + 1]
+
+
 def _lines(text: str) -> Iterator[Line]:
-    for number, raw in enumerate(text.splitlines()[:_MOST_LINES], start=1):
+    for number, raw in enumerate(text.splitlines(), start=1):
         field, colon, value = raw.partition("#")[0].partition(":")
         if colon:
             yield Line(number, field.strip().lower(), value.strip())
@@ -159,7 +172,7 @@ def _token(value: str) -> str:
     return found[0].lower() if found else ""
 
 
-def _as_text(lines: Iterator[Line]) -> str:
+def _matcher(lines: Iterable[Line]) -> Protego:
     rules = []
     for line in lines:
         pattern = line.value
@@ -168,18 +181,29 @@ def _as_text(lines: Iterator[Line]) -> str:
                 continue
             pattern = pattern.partition("*")[0]
         rules.append(f"{line.field}: {pattern}")
-    return "\n".join(["user-agent: *", *rules])
+    return Protego.parse("\n".join(["user-agent: *", *rules]))
 
 
-def _matches(pattern: str, address: str) -> bool:
-    rule = iter([Line(1, "disallow", pattern)])
-    return not Protego.parse(_as_text(rule)).can_fetch(address, PRODUCT)
+def _that_matches(address: str, disallows: Iterable[Line]) -> Line:
+    """Return the line that keeps us from an address: the longest, as it decides."""
+    ordered = sorted(disallows, key=lambda line: len(line.value), reverse=True)
+    return next(line for line in ordered if not _matcher([line]).can_fetch(address, PRODUCT))
 
 
-def _refuses_training(line: Line, address: str) -> bool:
-    path, _, signals = line.value.partition(" ") if line.value.startswith("/") else ("", "", line.value)
-    wishes = [tuple(part.strip().lower() for part in wish.partition("=")[::2]) for wish in signals.split(",")]
-    return _TRAINING[line.field] in wishes and (not path or _matches(path, address))
+def _wish_against_training(line: Line) -> Line | None:
+    """Return the line as a Disallow of what is not to be trained on, or None if it wishes no such thing."""
+    if line.field not in _TRAINING:
+        return None
+    path, signals = "/", line.value
+    if signals.startswith("/"):
+        path, *rest = signals.split(maxsplit=1)
+        signals = "".join(rest)
+    wishes = [
+        # A structured value (RFC 9651) may be quoted, and may have parameters.
+        tuple(part.partition(";")[0].strip(' \t"').lower() for part in wish.partition("=")[::2])
+        for wish in signals.split(",")
+    ]
+    return Line(line.number, "disallow", path) if _TRAINING[line.field] in wishes else None
 
 
 def _seconds(value: str) -> float:

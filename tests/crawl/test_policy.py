@@ -34,6 +34,8 @@ def refusal(text: str, address: str = PAGE, consent: str | None = None) -> Refus
         "User-agent: *\nContent-Signal: /private ai-train=no\n",
         "User-agent: GPTBot\nContent-Signal: ai-train=no\n",
         "User-agent: *\nContent-Usage: train-ai=y\n",
+        "User-agent: *\nContent-Usage: ai-train=no\nContent-Signal: train-ai=n\n",
+        "User-agent: *\nContent-Signal: ai-train=no\n\nUser-agent: langaudio\nAllow: /\n",
         "Disallow: /\n",
         "<html><body>Not found</body></html>",
     ],
@@ -74,6 +76,10 @@ def test_a_disallow_refuses_and_names_its_line(text: str, line: int) -> None:
         ("Content-Signal: ai-train=no\n\nUser-agent: langaudio\nAllow: /\n", 1),
         ("User-agent: *\nContent-Signal: /spip.php ai-train=no\n", 2),
         ("User-agent: *\nContent-Usage: train-ai=n\n", 2),
+        ("User-agent: *\nContent-Usage: search=y, train-ai=n;note=x\n", 2),
+        ('User-agent: *\nContent-Signal: ai-train="no"\n', 2),
+        ("User-agent: *\nContent-Usage: /spip.php\ttrain-ai=n\n", 2),
+        ("User-agent: *\nContent-Signal: /*spip ai-train=no\nContent-Signal: /sp ai-train=no\n", 2),
     ],
 )
 def test_a_wish_against_training_refuses_until_there_is_consent(text: str, line: int) -> None:
@@ -92,7 +98,8 @@ def test_consent_lifts_no_disallow() -> None:
 
 
 @pytest.mark.parametrize(("status", "reason"), [(401, "forbidden"), (403, "forbidden"), (500, "unreadable"),
-                                                (503, "unreadable"), (429, "unreadable")])  # fmt: skip
+                                                (503, "unreadable"), (429, "unreadable"), (408, "unreadable"),
+                                                (302, "unreadable"), (304, "unreadable")])  # fmt: skip
 def test_rules_that_are_kept_from_us_are_a_refusal(status: int, reason: str) -> None:
     with pytest.raises(Refused, match=str(status)) as refused:
         rules_of(status, b"", URL)
@@ -102,6 +109,20 @@ def test_rules_that_are_kept_from_us_are_a_refusal(status: int, reason: str) -> 
 @pytest.mark.parametrize("status", [404, 410, 400])
 def test_no_rules_refuse_nothing(status: int) -> None:
     assert rules_of(status, b"User-agent: *\nDisallow: /\n", URL).refusal(PAGE) is None
+
+
+def test_every_line_of_the_first_500_kib_counts() -> None:
+    many = "User-agent: *\n" + "Allow:/\n" * 60_000 + "Disallow: /spip.php\n"
+    assert len(many) < 500 * 1024
+    found = rules_of(200, many.encode(), URL).refusal(PAGE)
+    assert found is not None
+    assert "line 60002, " in str(found)
+
+
+def test_a_rule_that_the_limit_cuts_in_two_is_none() -> None:
+    head, rule = "User-agent: *\n", "Disallow: /private\n"
+    comment = "#" * (500 * 1024 - len(head) - len("\nDisallow: /")) + "\n"
+    assert rules_of(200, (head + comment + rule).encode(), URL).refusal(PAGE) is None
 
 
 @pytest.mark.parametrize(
@@ -152,8 +173,10 @@ def test_any_order_of_lines_is_read(lines: list[str]) -> None:
         "User-agent: *\n" + "Disallow: /x*y*z*\n" * 100_000,
         "User-agent: *\n" * 200_000,
         "User-agent: *\nDisallow: /" + "a" * 10**6,
+        "User-agent: *\n" + "Disallow: /*s*p\n" * 100_000,
+        "User-agent: *\n" + "Content-Signal: /s*p*x ai-train=no\n" * 100_000,
     ],
-    ids=["wildcards", "lines", "agents", "one long line"],
+    ids=["wildcards", "lines", "agents", "one long line", "lines that match", "wishes"],
 )
 def test_a_hostile_file_is_read_all_the_same(text: str) -> None:
     rules_of(200, text.encode(), URL).refusal(PAGE + "a" * 2_000)
