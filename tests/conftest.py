@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import pytest
 import uvicorn
 from starlette.applications import Starlette
@@ -21,6 +23,10 @@ from langaudio.demo import contents
 from langaudio.demo.site import app, build_synthetic
 from langaudio.settings import Settings, settings
 from langaudio.store import Store, default_store
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("langaudio", deadline=None)
+hypothesis.settings.load_profile("langaudio")
 
 BIN = Path(sys.executable).parent
 S3_KEYS = ("test-access", "test-secret")
@@ -149,16 +155,17 @@ def _good_clips(folder: Path) -> list[bytes]:
 
 
 @contextmanager
-def served(site: ASGIApp) -> Iterator[str]:
-    """Serve an ASGI application on a free port of 127.0.0.1; give its address."""
+def served(site: ASGIApp, **options: Any) -> Iterator[str]:
+    """Serve an ASGI application on a free port of 127.0.0.1; give its address. ``options`` are uvicorn's."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(site, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(site, log_level="warning", **options))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    scheme = "https" if "ssl_certfile" in options else "http"
+    yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = True
     thread.join(10)
 

@@ -28,6 +28,9 @@ _LABELS |= {
 }
 """Labels, for a page that links a tag without its number."""
 
+MOST_TAGS = 100
+"""Links to tags that are looked at; clips have up to twelve."""
+
 _TAG = re.compile(r"(?<![a-z])mot([0-9]{1,6})(?![0-9])")
 _TOTAL = re.compile(r"([0-9][0-9\s]{0,14}?)\s*(?:resources?|ressources?|résultats?)\b", re.IGNORECASE)
 
@@ -78,4 +81,4 @@ def article_page(number: str, url: str) -> str:
 
 def text_of(selected: SelectorList[Selector]) -> str | None:
     """Return the text of the first element, with single spaces; None if there is none."""
-    return " ".join(" ".join(selected[:1].css("*::text, ::text").getall()).split()) or None
+    return " ".join(" ".join(selected[:1].xpath(".//text()").getall()).split()) or None

@@ -6,17 +6,32 @@ import re
 import unicodedata
 from urllib.parse import urlsplit, urlunsplit
 
-from parsel import Selector
+from parsel import Selector, SelectorList
 
 from langaudio.crawl.clips import Entry
 from langaudio.crawl.pages import PageChanged, absolute
-from langaudio.crawl.pages.audio_lingua.listing import ListPage, announced, article_page, tags_of, text_of
+from langaudio.crawl.pages.audio_lingua.listing import (
+    MOST_TAGS,
+    ListPage,
+    announced,
+    article_page,
+    tags_of,
+    text_of,
+)
 from langaudio.crawl.pages.french_dates import parse_french_date
 
 LIST = CLIP = "div.fr-alert.mp3"
 
-_NEXT = "a[aria-label='Aller à la page suivante']::attr(href)"
+_NEXT = "a[aria-label='Aller à la page suivante']::attr(href), a.fr-pagination__link--next::attr(href)"
+_TAG = ".//a[i[contains(@class, 'icon-tag')]][ancestor::div[contains(@class, 'fr-pt-2w')]]"
 _LICENCE = "a[href*=creativecommons]::attr(href)"
+
+
+def lists(page: Selector) -> SelectorList[Selector]:
+    return page.css(LIST)
+
+
+clips = lists
 
 
 def parse_list(page: Selector, url: str) -> ListPage:
@@ -25,8 +40,8 @@ def parse_list(page: Selector, url: str) -> ListPage:
     # A page may name one licence for all of its clips.
     licence = absolute(url, licences.pop()) if len(licences) == 1 else None
     return ListPage(
-        announced(page.css("main h1 *::text, main h1::text, main h2 *::text, main h2::text").getall()),
-        [parse_entry(item, url, licence) for item in page.css(LIST)],
+        announced(page.css("main")[:1].css("h1, h2")[:10].xpath(".//text()").getall()),
+        [parse_entry(item, url, licence) for item in lists(page)],
         absolute(url, page.css(_NEXT).get()),
     )
 
@@ -42,11 +57,12 @@ def parse_entry(item: Selector, url: str, licence: str | None = None) -> Entry:
     Raises:
         PageChanged: the box has neither title nor file.
     """
-    title = text_of(item.css("h3.fr-alert__title"))
+    heading = item.css("h3.fr-alert__title")[:1]
+    # What else stands in a heading, a badge for example, is no part of its title.
+    title = " ".join(" ".join(heading.xpath("text()").getall()).split()) or text_of(heading)
     # The address of the file is written out, after a colon.
-    told = " ".join(
-        item.css("section p.fr-text--sm.fr-mt-2w *::text, section p.fr-text--sm.fr-mt-2w::text").getall()
-    )
+    lines = item.css("p.fr-text--sm.fr-mt-2w")[:10]
+    told = " ".join(text for line in lines for text in line.xpath(".//text()[ancestor::section]").getall())
     address = re.search(r":\s*(https?://\S{1,2000})", told)
     audio_url = absolute(url, address[1]) if address else None
     links = " ".join(item.css("a::attr(href)").getall())
@@ -62,8 +78,8 @@ def parse_entry(item: Selector, url: str, licence: str | None = None) -> Entry:
         speaker=speaker[0] if speaker else text_of(item.css("span.fr-icon-account-circle-fill")),
         licence=absolute(url, item.css(_LICENCE).get()) or licence,
         **tags_of(
-            (link.attrib.get("href", ""), " ".join(link.css("*::text").getall()))
-            for link in item.xpath(".//div[contains(@class, 'fr-pt-2w')]//a[i[contains(@class, 'icon-tag')]]")
+            (link.root.get("href", ""), " ".join(link.css("*::text").getall()))
+            for link in item.xpath(_TAG)[:MOST_TAGS]
         ),
     )
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from parsel import Selector
+from parsel import Selector, SelectorList
 
 from langaudio.crawl.clips import Entry
 from langaudio.crawl.pages import PageChanged, absolute
-from langaudio.crawl.pages.audio_lingua.listing import ListPage, announced, article_page, tags_of
+from langaudio.crawl.pages.audio_lingua.listing import (
+    MOST_TAGS,
+    ListPage,
+    announced,
+    article_page,
+    tags_of,
+)
 
-# Only what is in #content: a "Top Ten" box beside it shows clips of other languages.
 LIST = "#content .liste.articles"
 CLIP = "#content article.entry.hentry"
 
@@ -20,14 +25,27 @@ _NUMBER = re.compile(r"article-titre-([0-9]{1,9})")
 _SPEAKER = re.compile(r"\bauteur[0-9]{1,9}\b")
 
 
+def lists(page: Selector) -> SelectorList[Selector]:
+    return _content(page).css(".liste.articles")[:1]
+
+
+def clips(page: Selector) -> SelectorList[Selector]:
+    return _content(page).css("article.entry.hentry")
+
+
+def _content(page: Selector) -> SelectorList[Selector]:
+    # A "Top Ten" box beside it shows clips of other languages.
+    return page.css("#content")[:1]
+
+
 def parse_list(page: Selector, url: str) -> ListPage:
     """Read a page of a list.
 
     Raises:
         PageChanged: the total or all the entries are missing.
     """
-    content = page.css(LIST)
-    total = announced(content.css("h2 *::text, h2::text").getall())
+    content = lists(page)
+    total = announced(content.css("h2")[:5].xpath(".//text()").getall())
     if total is None:
         raise PageChanged(f"{url} announces no number of clips ({LIST} h2).")
     articles = content.css(_ITEM)
@@ -44,7 +62,7 @@ def parse_entry(article: Selector, url: str) -> Entry:
     """
     # One pass over the elements: a query for each field would take longer than fetching the page.
     number = title = day = speaker = licence = audio = None
-    tags = []
+    tags: list[tuple[str, str]] = []
     for element in article.root.iter("*"):
         kind, classes = element.tag, (element.get("class") or "").split()
         if number is None and "article-titre-" in (element.get("class") or ""):
@@ -55,7 +73,7 @@ def parse_entry(article: Selector, url: str) -> Entry:
             day = day or element.get("datetime")
         elif kind == "a" and element.get("href"):
             link = element.get("href")
-            if "label" in classes:
+            if "label" in classes and len(tags) < MOST_TAGS:
                 tags.append((link, "".join(element.itertext())))
             elif speaker is None and "url" in classes:
                 speaker = _SPEAKER.search(link)

@@ -48,6 +48,33 @@ def test_every_field_of_an_entry_is_read() -> None:
     assert entry.licence == "https://creativecommons.org/licenses/by-nc-sa/3.0/"
 
 
+def test_a_title_is_the_headings_own_text() -> None:
+    badge = ITEM.replace(
+        '<a href="spip.php?article9012">Un été &amp; moi</a>',
+        '\n Un été &amp; moi <b class="fr-badge">Nouveau</b> <a href="spip.php?article9012">Écouter</a>',
+    )
+    (entry,) = parse_list(page(badge), URL).entries
+    assert (entry.title, entry.page_url[-4:]) == ("Un été & moi", "9012")
+
+
+def test_music_without_a_speaker_is_an_entry_like_others() -> None:
+    music = ITEM.replace("Tristan (Yvelines, France)", "").replace(
+        "</div>", '<a href="spip.php?mot77"><i class="icon-tag6"></i> musique</a></div>', 1
+    )
+    (entry,) = parse_list(page(music), URL).entries
+    assert (entry.speaker, entry.cefr_level) == (None, "B1")
+    assert entry.audio_url is not None
+
+
+@pytest.mark.parametrize(
+    "found_by", ["aria-label='Aller à la page suivante'", "class='x fr-pagination__link--next'"]
+)
+def test_the_link_to_the_next_page_is_found_by_its_label_or_by_the_design(found_by: str) -> None:
+    link = f"<a {found_by} href='spip.php?rubrique1&amp;debut_articles=10'>2</a>"
+    found = parse_list(page(ITEM, rest=link), URL).next_url
+    assert found == "https://site.example/spip.php?rubrique1&debut_articles=10"
+
+
 def test_a_link_to_the_speaker_is_better_than_a_name() -> None:
     linked = ITEM.replace("Tristan (Yvelines, France)", '<a href="spip.php?auteur925">Tristan</a>')
     assert parse_list(page(linked), URL).entries[0].speaker == "auteur925"
