@@ -18,7 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 from langaudio import languages
 from langaudio.crawl.clips import Entry
@@ -132,16 +132,18 @@ class Corpus:
 def read(harvest: Harvest, put: Put, location: str) -> None:
     """Stage the recordings of a language that are not known: the reader of the source ``corpus``."""
     corpus = Corpus(location or settings().corpus)
-    harvest.full = True
+    # What other corpora have had is none of this one's.
+    harvest.full, harvest.scope = True, f"corpus:{_printable(corpus.name)}/"
     for recording in corpus.recordings(harvest.language):
-        address = f"corpus:{corpus.name}/{recording.path}"
+        address = harvest.scope + _printable(recording.path)
         speaker = recording.speaker or (recording.path if recording.split not in (None, "train") else None)
         clip = harvest.meet(
             Entry(
                 page_url=address,
                 audio_url=address,
                 title=recording.title,
-                speaker=speaker and _named(harvest.source, f"{corpus.name} {speaker}", recording.split),
+                speaker=speaker
+                and _named(harvest.source, _printable(f"{corpus.name} {speaker}"), recording.split),
                 speaker_sex=recording.speaker_sex,
                 speaker_age=recording.speaker_age,
                 licence=recording.licence,
@@ -210,24 +212,24 @@ def _known_languages(found: Iterable[Recording], location: str) -> Iterator[Reco
         )
 
 
+def _printable(text: str) -> str:
+    """Return a text that can be encoded: names of files may be no UTF-8, and JSON has half characters."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def _of_manifest(files: _Files, name: str) -> Iterator[Recording]:
-    text = _text(files, name)
-    rows: Iterable[dict[str, object]]
-    if name.endswith(".csv"):
-        rows = csv.DictReader(io.StringIO(text, newline=""))
-    else:
-        rows = (_json(line, name, number) for number, line in enumerate(text.split("\n"), 1) if line.strip())
-    for number, row in enumerate(rows, start=2):
+    for number, row in _json_lines(files, name) if name.endswith(".jsonl") else _csv(files, name):
         told = {str(key).strip().lower(): str(value).strip() for key, value in row.items() if value}
         path = _first(told, "path", "file_name", "audio_filepath")
         language = _first(told, "language", "locale", "lang")
         if not path or not language:
             raise LangaudioError(
-                f"{name}, row {number}: it needs path and language, and has {', '.join(told)}."
+                f"{name}, line {number}: it needs path and language, and has {', '.join(told)}."
             )
+        told = {key: _printable(value) for key, value in told.items()}
         split = _first(told, "split")
         if split and split.lower() not in _SPLITS:
-            raise LangaudioError(f"{name}, row {number}: split {split!r} must be train, dev or test.")
+            raise LangaudioError(f"{name}, line {number}: split {split!r} must be train, dev or test.")
         yield Recording(
             path=path,
             language=language,
@@ -246,9 +248,7 @@ def _of_common_voice(files: _Files, tables: list[str], name: str) -> Iterator[Re
     for table in sorted(tables, key=lambda path: _TSV.index(PurePosixPath(path).name)):
         folder = PurePosixPath(table).parent
         split = _SPLITS.get(PurePosixPath(table).stem)
-        for row in csv.DictReader(
-            io.StringIO(_text(files, table), newline=""), delimiter="\t", quoting=csv.QUOTE_NONE
-        ):
+        for _, row in _csv(files, table, delimiter="\t", quoting=csv.QUOTE_NONE):
             path = str(folder / "clips" / (row.get("path") or ""))
             if path in seen:
                 continue
@@ -284,14 +284,28 @@ def _text(files: _Files, name: str) -> str:
         raise LangaudioError(f"{name} is not UTF-8: {error.reason} at byte {error.start}.") from None
 
 
-def _json(line: str, name: str, number: int) -> dict[str, object]:
+def _csv(files: _Files, name: str, **dialect: Any) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the rows of a table, each with the number of its last line."""
+    rows = csv.DictReader(io.StringIO(_text(files, name), newline=""), **dialect)
     try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise LangaudioError(f"{name}, line {number} is no JSON: {error}.") from None
-    if not isinstance(row, dict):
-        raise LangaudioError(f"{name}, line {number} is no JSON object.")
-    return row
+        for row in rows:
+            yield rows.line_num, row
+    except csv.Error as error:
+        raise LangaudioError(f"{name}, line {rows.line_num + 1} is no row of a table: {error}.") from None
+
+
+def _json_lines(files: _Files, name: str) -> Iterator[tuple[int, dict[str, object]]]:
+    """Yield the objects of a file, each with the number of its line."""
+    for number, line in enumerate(_text(files, name).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise LangaudioError(f"{name}, line {number} is no JSON: {error}.") from None
+        if not isinstance(row, dict):
+            raise LangaudioError(f"{name}, line {number} is no JSON object.")
+        yield number, row
 
 
 def _first(row: dict[str, str], *names: str) -> str | None:

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 _DESCRIPTION = ("title", "speaker_sex", "speaker_age", "cefr_level", "licence", "permission")
 """Columns that follow the source. The speaker does not: it decides the split, which must not change."""
 
+_NO_COSTS = {"requests": 0, "response_bytes": 0, "waited_s": 0.0}
+"""What it costs to read recordings that lie ready."""
+
 _TRY_AGAIN = ("no_audio", "download_failed", "lost")
 """Reasons of quarantine that may pass: a full walk looks again."""
 
@@ -67,6 +70,7 @@ class Harvest:
     Attributes:
         source: the source's name.
         full: whether the walk goes to the end, so that what it does not meet is gone.
+        scope: what the addresses begin with that the walk goes through; empty for all of the source.
         announced: how many clips the source says that it has.
         counts: what is told at the end; ``refused`` is by reason.
     """
@@ -77,6 +81,7 @@ class Harvest:
         self.language, self.source = language, pseudonyms.source
         self.known, self.order = known, order
         self.full = order.full or self._full_walk_is_due()
+        self.scope = ""
         self.announced: int | None = None
         self.refused: Counter[str] = Counter()
         self.counts: Counter[str] = Counter(pages=0, seen=0, known=0, new=0, changed=0, gone=0, audio_bytes=0)
@@ -85,6 +90,7 @@ class Harvest:
         self._met: set[str] = set()
         self._refusal: Refused | None = None
         self._unknown = 0
+        self._without_file = 0
         self._begin = time.monotonic()
         self._pseudonyms = pseudonyms
         self._staged_before = staged
@@ -117,6 +123,7 @@ class Harvest:
             return None
         self._met.add(address)
         self.counts["seen"] += 1
+        self._without_file += entry.audio_url is None
         if entry.speaker and self._pseudonyms.of(entry.speaker) in self.order.forgotten_speakers:
             self.leave_out("forgotten")
             return None
@@ -154,14 +161,16 @@ class Harvest:
         """Return what the staging folder is to keep of the crawl: files by name.
 
         Args:
-            costs: what else ``stats.json`` is to tell: requests, bytes.
+            costs: what else ``stats.json`` is to tell: of a site, requests, bytes, seconds waited.
 
         Raises:
-            LangaudioError: clearly fewer clips came out than were announced, or than were known.
+            LangaudioError: clearly fewer clips came out than were announced, or than were known, or most of
+                them have no file.
             Refused: the rules keep every new file from us.
         """
         if self._refusal and not self._clips and not self.counts["known"]:
             raise self._refusal
+        self._verify_files()
         walked_all = self.full and not self.satisfied
         if walked_all:
             self._verify_number()
@@ -171,6 +180,7 @@ class Harvest:
             "announced": self.announced,
             **self.counts,
             "refused": dict(sorted(self.refused.items())),
+            **_NO_COSTS,
             **costs,
             "seconds": round(time.monotonic() - self._begin, 3),
         }
@@ -221,6 +231,15 @@ class Harvest:
         if changes or known.gone or (self.full and known.reason is None):
             self._sightings.append(Sighting(known.clip_id, self.order.at, changes=changes))
 
+    def _verify_files(self) -> None:
+        seen, without = self.counts["seen"], self._without_file
+        # An entry without a file is one; a page full of them is another page.
+        if without > max(4, seen / 2):
+            raise LangaudioError(
+                f"{self.source}, {self.language}: {without} of {seen} entries link no file: the site's pages "
+                "may have changed. Look at them."
+            )
+
     def _verify_number(self) -> None:
         seen, announced = self.counts["seen"], self.announced
         if announced is not None and seen < announced:
@@ -233,10 +252,11 @@ class Harvest:
             log.warning("%s: %s", self.language, sentence)
 
     def _note_what_is_gone(self) -> None:
-        gone = list(self.known.missing_from(self._met))
-        if len(gone) > max(10, self.known.present * self.order.max_gone_share) or (gone and not self._met):
+        gone = list(self.known.missing_from(self._met, self.scope))
+        present = sum(1 for _ in self.known.missing_from((), self.scope)) if gone else 0
+        if len(gone) > max(10, present * self.order.max_gone_share) or (gone and not self._met):
             raise LangaudioError(
-                f"{self.source}, {self.language}: of {self.known.present} known clips "
+                f"{self.source}, {self.language}: of {present} known clips "
                 f"{len(gone)} are no longer listed: is the site whole? If they really are gone, raise "
                 "LANGAUDIO_MAX_GONE_SHARE."
             )
@@ -247,6 +267,8 @@ class Harvest:
 def _sentence(stats: dict[str, Any]) -> str:
     refused = ", ".join(f"{number} {reason}" for reason, number in stats["refused"].items()) or "none"
     told = ("seen", "new", "changed", "gone", "pages", "requests")
-    found = ", ".join(f"{stats[name]} {name}" for name in told if name in stats)
+    found = ", ".join(f"{stats[name]} {name}" for name in told)
+    size = f"{stats['audio_bytes']} bytes of audio, {stats['response_bytes']} received"
+    time_s = f"{stats['seconds']:.1f} s, {stats['waited_s']:.1f} of them waited"
     news = stats["new"] or stats["changed"] or stats["gone"]
-    return f"{'' if news else 'nothing new: '}{found}; refused: {refused}; {stats['seconds']:.1f} s"
+    return f"{'' if news else 'nothing new: '}{found}; refused: {refused}; {size}; {time_s}"

@@ -6,7 +6,7 @@ A crawl's child process is handed this by its parent, which has read it from the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -59,7 +59,7 @@ class KnownClips:
         self, published: dict[str, list[Any]], refused: Sequence[dict[str, Any]], roots: Sequence[str]
     ) -> None:
         self._published = {name: published[name] for name in _COLUMNS}
-        self._roots = tuple(roots)
+        self._roots = tuple(map(_without_scheme, roots))
         self._clips: dict[str, int | KnownClip] = {}
         seen, gone = published["last_seen"], published["gone"]
         for number, (page, file) in enumerate(
@@ -80,9 +80,10 @@ class KnownClips:
 
     def address(self, url: str) -> str:
         """Return what of an address is compared."""
+        plain = _without_scheme(url)
         for root in self._roots:
-            if url.startswith(root):
-                return url.removeprefix(root)
+            if plain.startswith(root):
+                return plain.removeprefix(root)
         return url
 
     def find(self, url: str) -> KnownClip | None:
@@ -90,10 +91,10 @@ class KnownClips:
         found = self._clips.get(self.address(url))
         return self._from_catalog(found) if isinstance(found, int) else found
 
-    def missing_from(self, met: set[str]) -> Iterator[KnownClip]:
-        """Yield the clips that are not gone and whose address is not among those met."""
+    def missing_from(self, met: Collection[str], scope: str = "") -> Iterator[KnownClip]:
+        """Yield the clips below ``scope`` that are not gone and whose address is not among those met."""
         for address in self._clips.keys() - met:
-            clip = self.find(address)
+            clip = self.find(address) if address.startswith(scope) else None
             if clip and not clip.gone:
                 yield clip
 
@@ -114,6 +115,10 @@ def read(store: Store, language: str, source: str, roots: Sequence[str]) -> Know
     table = table.sort_by([("gone", "descending"), ("last_seen", "ascending")])
     refused = [reason for reason in catalog.refusals(store, language) if reason.get("source") == source]
     return KnownClips(table.to_pydict(), refused, roots)
+
+
+def _without_scheme(url: str) -> str:
+    return url.removeprefix("https:").removeprefix("http:")
 
 
 def _refused(reason: dict[str, Any]) -> KnownClip:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections import defaultdict
 from pathlib import Path
 
@@ -103,11 +104,15 @@ def test_folders_are_read_with_their_sides_and_videos(tmp_path: Path) -> None:
     [
         ({}, "has no recordings of a known language"),
         ({"x/y.wav": b""}, "has no recordings of a known language"),
-        ({"manifest.csv": "file,language\na.wav,fr\n"}, "row 2: it needs path and language"),
+        ({"manifest.csv": "file,language\na.wav,fr\n"}, "line 2: it needs path and language"),
         ({"manifest.csv": "path,language,split\na.wav,fr,half\n"}, "split 'half' must be"),
         ({"manifest.csv": b"path,language\n\xff.wav,fr\n"}, "not UTF-8"),
         ({"manifest.jsonl": "{"}, "line 1 is no JSON"),
         ({"manifest.jsonl": "[1]"}, "no JSON object"),
+        ({"manifest.jsonl": "\n" + "[" * 100_000}, "line 2 is no JSON"),
+        ({"manifest.jsonl": '{"path": "a.wav"}'}, "line 1: it needs path and language"),
+        ({"manifest.csv": "path,language\n" + "x" * 200_000}, "line 2 is no row of a table"),
+        ({"train.tsv": "path\tlocale\n" + "x" * 200_000}, "line 2 is no row of a table"),
     ],
 )
 def test_what_is_no_corpus_is_refused_in_a_sentence(
@@ -168,6 +173,55 @@ def test_nothing_outside_the_corpus_is_read(store: Store, tmp_path: Path, path: 
     assert stats["refused"] == {"unreadable": 1}
     report = upload(store, "fr", source="corpus", run="one")
     assert report.quarantined == {"unreadable": 1}
+
+
+def test_what_is_no_text_in_names_and_manifests_goes_into_the_catalog_as_text(
+    store: Store, tmp_path: Path, spoken: bytes, also_spoken: bytes
+) -> None:
+    folder = Path(fill(tmp_path / "mine", {"fr/a.mp3": spoken}))
+    (folder / "fr" / "caf\udce9.mp3").write_bytes(also_spoken)  # Latin-1
+    crawl(store, "fr", source="corpus", run="one", location=str(folder))
+    assert upload(store, "fr", source="corpus", run="one").published == 2
+    assert {row["page_url"] for row in catalog.read(store, "fr", ["page_url"]).to_pylist()} == {
+        "corpus:mine/fr/a.mp3", "corpus:mine/fr/caf\\udce9.mp3",
+    }  # fmt: skip
+    assert crawl(store, "fr", source="corpus", run="two", location=str(folder))["new"] == 0
+
+    half = json.dumps({"path": "a.mp3", "language": "de", "speaker": "\ud800", "title": "\ud800"})
+    location = fill(tmp_path / "other", {"manifest.jsonl": half, "a.mp3": spoken + b"TAG".ljust(128)})
+    crawl(store, "de", source="corpus", run="one", location=location)
+    assert upload(store, "de", source="corpus", run="one").published == 1
+    assert catalog.read(store, "de", ["title"]).to_pylist() == [{"title": "\\ud800"}]
+
+
+def test_a_second_corpus_leaves_the_first_alone(
+    store: Store, tmp_path: Path, spoken: bytes, also_spoken: bytes
+) -> None:
+    one = fill(tmp_path / "one", {"fr/a.mp3": spoken, "fr/b.mp3": also_spoken})
+    other = fill(tmp_path / "other", {"fr/c.mp3": spoken + b"TAG".ljust(128)})
+    for run, location in enumerate((one, other)):
+        stats = crawl(store, "fr", source="corpus", run=f"{run}", location=location)
+        assert upload(store, "fr", source="corpus", run=f"{run}").published == stats["new"]
+    assert [row["gone"] for row in catalog.read(store, "fr", ["gone"]).to_pylist()] == [False] * 3
+    # What vanishes from a corpus is gone from that one.
+    Path(one, "fr/a.mp3").unlink()
+    assert crawl(store, "fr", source="corpus", run="3", location=one)["gone"] == 1
+
+
+def test_a_reader_tells_what_a_spider_tells(store: Store, tmp_path: Path) -> None:
+    stats = crawl(store, "fr", source="corpus", run="one", location=fill(tmp_path, {"fr/a.mp3": b"x" * 9}))
+    told = (
+        "pages",
+        "seen",
+        "new",
+        "changed",
+        "gone",
+        "audio_bytes",
+        "response_bytes",
+        "requests",
+        "waited_s",
+    )
+    assert [stats[name] for name in told] == [0, 1, 1, 0, 0, 9, 0, 0, 0]
 
 
 @given(st.text(max_size=60))

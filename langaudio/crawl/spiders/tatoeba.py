@@ -17,6 +17,7 @@ from langaudio.crawl.spiders.base import NOT_MODIFIED, ClipSpider
 
 _MAX_LIST_BYTES = 100 * 2**20
 _MAX_UNPACKED_BYTES = 1000 * 2**20
+_MAX_LINE_BYTES = 2**16
 _CHUNK_BYTES = 2**20
 
 _NO_LICENCE = ("", "\\N")
@@ -118,6 +119,8 @@ def _lines(packed: bytes, url: str) -> Iterator[str]:
             if not (chunk or data) and unpacker.needs_input:
                 raise PageChanged(f"{url} is cut off.")
             *whole, rest = (rest + chunk).split(b"\n")
+            if len(rest) > _MAX_LINE_BYTES:
+                raise PageChanged(f"{url} has a line of more than {_MAX_LINE_BYTES} bytes.")
             yield from (line.decode() for line in whole)
     except (OSError, UnicodeDecodeError, EOFError) as error:
         raise PageChanged(f"{url} is no bzip2 of UTF-8 text: {error}.") from None

@@ -69,9 +69,14 @@ def test_what_is_no_list_is_a_changed_page(data: bytes, what: str) -> None:
 
 
 def test_a_bomb_is_not_unpacked_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langaudio.crawl.spiders.tatoeba._MAX_UNPACKED_BYTES", 10 * 2**20)
+    monkeypatch.setattr("langaudio.crawl.spiders.tatoeba._MAX_UNPACKED_BYTES", 2**20)
     with pytest.raises(PageChanged, match="unpacks to more than"):
-        list(parse_rows(bz2.compress(bytes(30 * 2**20)), "http://x/"))
+        list(parse_rows(bz2.compress(b"1\tanna\tCC0\t\n" * 2**17), "http://x/"))
+
+
+def test_a_line_without_an_end_is_not_gathered() -> None:
+    with pytest.raises(PageChanged, match="a line of more than"):
+        list(parse_rows(bz2.compress(bytes(200 * 2**20)), "http://x/"))
 
 
 @given(
