@@ -15,14 +15,19 @@ from email.utils import parsedate_to_datetime
 from ipaddress import IPv6Address, ip_address
 from time import monotonic
 from typing import Any, ClassVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 from urllib.request import getproxies
 
 from scrapy import signals
 from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
 from scrapy.crawler import Crawler
 from scrapy.downloadermiddlewares.retry import RetryMiddleware
-from scrapy.exceptions import CannotResolveHostError, DownloadTimeoutError, IgnoreRequest
+from scrapy.exceptions import (
+    CannotResolveHostError,
+    DownloadCancelledError,
+    DownloadTimeoutError,
+    IgnoreRequest,
+)
 from scrapy.extensions.throttle import AutoThrottle
 from scrapy.http import Request, Response
 from scrapy.http.request import NO_CALLBACK
@@ -30,7 +35,7 @@ from scrapy.resolver import CachingThreadedResolver
 from twisted.internet.defer import Deferred
 from twisted.internet.error import DNSLookupError
 
-from langaudio.crawl.policy import OffSite, Refused, Rules, rules_of
+from langaudio.crawl.policy import OffSite, Postponed, Refused, Rules, rules_of
 from langaudio.errors import LangaudioError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -88,9 +93,11 @@ def scrapy_settings(
         "DOWNLOAD_DELAY_JITTER": 0.0,  # by default Scrapy halves a delay now and then
         "AUTOTHROTTLE_ENABLED": not local,
         "AUTOTHROTTLE_START_DELAY": delay_s,
+        "AUTOTHROTTLE_MAX_DELAY": max(60.0, delay_s, max_wait_s),  # shortens no Crawl-delay
         "DOWNLOAD_MAXSIZE": max_audio_bytes,
         "DOWNLOAD_WARNSIZE": 0,
         "DOWNLOAD_TIMEOUT": timeout_s,
+        "DOWNLOAD_VERIFY_CERTIFICATES": True,  # who else could answer would give us permission
         "RETRY_TIMES": 2,
         "RETRY_GIVE_UP_LOG_LEVEL": "INFO",
         "REDIRECT_MAX_TIMES": 5,
@@ -124,7 +131,7 @@ class OwnHostsOnly:
 
     def __init__(self, roots: Sequence[str], max_page_bytes: int) -> None:
         self._origins = {_origin(root) for root in roots}
-        # A site may have moved to https since its pages were written, and back.
+        # A site may move to https.
         self._origins |= {("https", host, 443) for scheme, host, port in self._origins if port == 80}
         self._max_page_bytes = max_page_bytes
 
@@ -133,20 +140,28 @@ class OwnHostsOnly:
         wanted = crawler.settings
         return cls(wanted.getlist("LANGAUDIO_ROOTS"), wanted.getint("LANGAUDIO_MAX_PAGE_BYTES"))
 
-    def process_request(self, request: Request) -> None:
-        if _origin(request.url) not in self._origins:
+    def process_request(self, request: Request) -> Request | None:
+        scheme, host, port = _origin(request.url)
+        if (scheme, host, port) not in self._origins:
+            if (scheme, port) == ("http", 80) and ("https", host, 443) in self._origins:
+                # Old pages link by http what has moved to https.
+                return request.replace(url=_by_https(request.url))
             hosts = ", ".join(sorted({host for _, host, _ in self._origins}))
             raise OffSite(
                 f"{request.url} lies outside the source's own hosts ({hosts}) and is not asked for."
             )
         if not request.meta.get("audio"):
             request.meta.setdefault("download_maxsize", self._max_page_bytes)
+        return None
 
     def process_exception(self, request: Request, exception: Exception) -> None:
         host = _host(request.url)
         if isinstance(exception, CannotResolveHostError) and host in PublicAddressesOnly.refused:
             address = PublicAddressesOnly.refused[host]
-            raise OffSite(f"{host} resolves to {address}, which is no public address: it is not asked.")
+            raise OffSite(
+                f"{host} resolves to {address}, which is no public address, and is not asked: if the source "
+                "really is there, give that address itself in LANGAUDIO_SOURCE_ROOTS."
+            )
 
 
 class PublicAddressesOnly(CachingThreadedResolver):
@@ -208,12 +223,14 @@ class Permission:
         assert self._crawler.engine is not None
         try:
             response = await self._crawler.engine.download_async(request)
-        except (DownloadTimeoutError, IgnoreRequest) as error:
+        except (DownloadTimeoutError, DownloadCancelledError, IgnoreRequest) as error:
             raise Refused(
                 f"{url} cannot be read ({error or 'time-out'}): rules that cannot be read count as a "
                 "refusal; try again another day.",
                 "unreadable",
             ) from None
+        except OffSite as error:
+            raise Refused(f"{url} cannot be read: {error}", "unreadable") from None
         except LangaudioError:
             raise
         except Exception as error:
@@ -255,18 +272,25 @@ class WaitAndRetry(RetryMiddleware):
         super().__init__(settings)
         self.left_s = settings.getfloat("LANGAUDIO_MAX_WAIT_S")
         self.until: defaultdict[str, float] = defaultdict(float)
+        self._postponed: dict[str, Postponed] = {}
+
+    def process_request(self, request: Request) -> None:
+        # The crawl ends, and what it would have asked for meanwhile is not asked for.
+        if postponed := self._postponed.get(_host(request.url)):
+            raise postponed
 
     async def process_response(self, request: Request, response: Response) -> Request | Response:  # type: ignore[override]
         wait_s = _retry_after(response)
         if wait_s is None:
             return super().process_response(request, response)
+        # At least a second, so that a host that always says 0 comes to an end, too.
+        wait_s = max(1.0, wait_s)
         if wait_s > self.left_s:
-            raise Unavailable(
+            self._postponed[_host(request.url)] = Postponed(
                 f"{request.url} answers {response.status} and asks us to wait {wait_s:.0f} s; of "
                 f"LANGAUDIO_MAX_WAIT_S {self.left_s:.0f} s are left: try later."
             )
-        # At least a second, so that a host that always says 0 comes to an end, too.
-        wait_s = max(1.0, wait_s)
+            raise self._postponed[_host(request.url)]
         self.left_s -= wait_s
         log.info("%s answers %d: waiting %.0f s, as it asks", request.url, response.status, wait_s)
         host = _host(request.url)
@@ -318,6 +342,11 @@ def _origin(url: str) -> tuple[str, str, int]:
     except (ValueError, KeyError):
         return "", "", 0
     return ("", "", 0) if parts.username or parts.password else (parts.scheme, _host(url), port)
+
+
+def _by_https(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(scheme="https", netloc=parts.netloc.removesuffix(":80")))
 
 
 def _host(url: str) -> str:

@@ -45,6 +45,8 @@ class Library:
         robots: text of robots.txt; None answers 404.
         answers: address (with its query) → what answers instead of the site.
         asked: addresses that were asked for, in order.
+        times: when, in seconds.
+        agents: what those who asked called themselves.
         announced: number that the old design's lists announce; None: the right one.
         new_design: whether lists have the site's new design.
         not_modified: how often the answer was 304.
@@ -56,6 +58,7 @@ class Library:
     answers: dict[str, Answer] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
+    agents: set[str] = field(default_factory=set)
     not_modified: int = 0
     changed: datetime | None = None
     announced: int | None = None
@@ -67,6 +70,7 @@ class Library:
         request = Request(scope, receive)
         address = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         self.asked.append(address)
+        self.agents.add(request.headers.get("User-Agent", ""))
         self.times.append(asyncio.get_running_loop().time())
         answer = self.answers.get(address) or self.answers.get(request.url.path) or self._answer
         response = answer(request)
@@ -92,7 +96,9 @@ class Library:
         if query.startswith("page=backend"):
             return Response(self._feed(int(query.rpartition("=")[2])), headers=headers, media_type="text/xml")
         if query.startswith("article"):
-            (clip,) = [clip for clip in self._all() if clip.number == int(query.removeprefix("article"))]
+            clip = next((clip for clip in self._all() if query == f"article{clip.number}"), None)
+            if clip is None:
+                return Response(status_code=404)
             return Response(_page(_item(clip, linked=True)), headers=headers, media_type="text/html")
         parameters = dict(part.split("=") for part in query.split("&")[1:])
         number = int(query.partition("&")[0].removeprefix("rubrique"))
@@ -238,7 +244,7 @@ def _new_page(clips: list[Clip], rubrique: int, following: int | None) -> str:
         <section><p class="fr-text--sm fr-mt-2w">Fichier : http://HOST{clip.path}</p></section></div>"""
         for clip in clips
     )
-    address = f"spip.php?rubrique{rubrique}&amp;lang=en&amp;debut_articles={following}"
+    address = f"spip.php?rubrique{rubrique}&amp;lang=fr&amp;debut_articles={following}"
     link = f"<a aria-label='Aller à la page suivante' href='{address}'>2</a>" if following else ""
     licence = '<a href="https://creativecommons.org/licenses/by-nc-sa/3.0/">CC</a>'
     return f'<html><head><meta charset="utf-8"></head><body><main>{items}{link}{licence}</main></body></html>'

@@ -57,7 +57,7 @@ def test_a_child_whose_parent_is_killed_ends(store: Store, library: Library) -> 
     parent.kill()
     parent.wait()
     held.set()
-    child.wait(20)
+    child.wait(60)
     asked = len(library.asked)
     time.sleep(0.2)
     assert len(library.asked) == asked
@@ -73,14 +73,14 @@ def test_a_file_that_looks_like_two_comes_as_one(store: Store, library: Library)
 
 def _once_killed(held: threading.Event) -> Callable[[Any], Response]:
     def answer(_: Any) -> Response:
-        held.wait(20)
+        held.wait(60)
         return Response(b"audio" * 99)
 
     return answer
 
 
 def _until(true: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not true() and time.monotonic() < end:
         time.sleep(0.01)
     return true()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -97,6 +98,26 @@ def test_a_clip_of_the_feed_that_the_list_lacks_is_asked_for_by_itself(
     library.answers["/spip.php?page=backend&id_rubrique=1"] = body(feed.encode(), "text/xml")
     assert night(store, 1)["new"] == 1
     assert "article60" in rows(store)
+
+
+def test_a_clip_of_the_feed_that_has_vanished_since_is_no_failure(store: Store, library: Library) -> None:
+    night(store, 0)
+    feed = library._feed(1).replace(
+        "<item>", "<item><link>http://x/spip.php?article60</link></item><item>", 1
+    )
+    library.answers["/spip.php?page=backend&id_rubrique=1"] = body(feed.encode(), "text/xml")
+    assert night(store, 1)["refused"] == {"no_audio": 1}
+    # It is known from now on.
+    library.asked.clear()
+    assert night(store, 2)["new"] == 0
+    assert len(library.asked) == 3
+
+
+def test_a_feed_that_is_none_leaves_the_list(store: Store, library: Library) -> None:
+    night(store, 0)
+    library.answers["/spip.php?page=backend&id_rubrique=1"] = body(b"<html>Oops</html>", "text/html")
+    library.clips["fr"].insert(0, Clip(50, b"new" * 100))
+    assert night(store, 1)["new"] == 1
 
 
 @pytest.mark.parametrize("answer", [404, 410])
@@ -244,6 +265,35 @@ def test_a_list_that_shows_fewer_than_it_announces_fails(store: Store, library: 
     library.announced = 20
     with pytest.raises(LangaudioError, match="20 clips are announced and 12 came out"):
         night(store, 0)
+
+
+def test_a_list_that_shows_a_few_less_than_it_announces_says_so(
+    store: Store, library: Library, capfd: pytest.CaptureFixture[str]
+) -> None:
+    library.clips["fr"], library.announced = numbered(range(1, 41)), 41
+    stats = night(store, 0)
+    assert (stats["announced"], stats["seen"]) == (41, 40)
+    assert "fr: 41 clips are announced and 40 came out" in capfd.readouterr().err
+
+
+def test_what_a_crawl_has_done_is_told_in_its_log_its_result_and_its_staging(
+    store: Store, library: Library, capfd: pytest.CaptureFixture[str]
+) -> None:
+    library.clips["fr"][3].audio = None
+    stats = night(store, 0)
+    assert json.loads(store.get(keys.staging("demo", "night-0", "fr", "stats.json"))) == stats
+    assert stats["pages"] == 4  # three of the list, and that of the clip without a file
+    assert (stats["seen"], stats["new"], stats["changed"], stats["gone"]) == (12, 12, 0, 0)
+    assert (stats["requests"], stats["refused"]) == (len(library.asked), {"no_audio": 1})
+    assert stats["audio_bytes"] == sum(len(clip.audio or b"") for clip in library.clips["fr"])
+    assert stats["response_bytes"] > stats["audio_bytes"]
+    assert stats["waited_s"] >= 0
+    told = capfd.readouterr().err
+    assert "fr: 12 seen, 12 new, 0 changed, 0 gone, 4 pages, 16 requests; refused: 1 no_audio; " in told
+    assert f"{stats['audio_bytes']} bytes of audio, {stats['response_bytes']} received; " in told
+    assert f"{stats['seconds']:.1f} s, {stats['waited_s']:.1f} of them waited" in told
+    night(store, 1)
+    assert "fr: nothing new: 5 seen" in capfd.readouterr().err
 
 
 def test_nothing_is_staged_of_a_failed_walk(store: Store, library: Library) -> None:

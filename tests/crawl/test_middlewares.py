@@ -39,7 +39,6 @@ def test_a_sources_own_hosts_are_asked(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "http://audio.example/",  # never from https back to http
         "https://files.example:8080/",
         "http://files.example/",
         "https://audio.example.evil.example/",
@@ -57,6 +56,17 @@ def test_a_sources_own_hosts_are_asked(url: str) -> None:
 def test_no_other_host_is_asked(url: str) -> None:
     with pytest.raises(OffSite, match="outside the source's own hosts"):
         OwnHostsOnly(ROOTS, 1000).process_request(Request(url))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://audio.example/IMG/a.mp3?x=http://y:80/", "http://AUDIO.example:80/IMG/a.mp3?x=http://y:80/"],
+)
+def test_what_is_linked_by_http_is_asked_by_https(url: str) -> None:
+    instead = OwnHostsOnly(ROOTS, 1000).process_request(Request(url, meta={"audio": True}))
+    assert instead is not None
+    assert instead.url == "https://audio.example/IMG/a.mp3?x=http://y:80/"
+    assert instead.meta["audio"]
 
 
 def test_a_file_may_be_larger_than_a_page() -> None:
@@ -131,3 +141,11 @@ def test_a_host_outside_loopback_is_asked_once_a_second_at_most(asked_s: float, 
     assert settings["DOWNLOAD_DELAY_JITTER"] == 0
     assert settings["AUTOTHROTTLE_ENABLED"]
     assert settings["CONCURRENT_REQUESTS_PER_DOMAIN"] == 1
+
+
+def test_no_delay_that_a_host_may_ask_for_is_shortened() -> None:
+    settings = scrapy_settings(
+        ROOTS, user_agent="langaudio", consent=None, delay_s=90, max_wait_s=600, max_page_bytes=1,
+        max_audio_bytes=1, timeout_s=1,
+    )  # fmt: skip
+    assert settings["AUTOTHROTTLE_MAX_DELAY"] >= 600

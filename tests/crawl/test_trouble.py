@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import botocore.exceptions
@@ -23,7 +24,7 @@ from tests.crawl import library as site
 from tests.crawl.library import Clip, Library
 
 FILE = "/IMG/mp3/7.mp3"
-LIST = "/spip.php?rubrique1&lang=en&debut_articles=0"
+LIST = "/spip.php?rubrique1&lang=fr&debut_articles=0"
 
 CRAWL_AND_TELL_MEMORY = """
 import resource
@@ -68,6 +69,7 @@ def problems(store: Store, run: str = "one") -> dict[str, str]:
         (site.endless, "larger than"),
         (site.cut(announced=100_000, sent=1_000), "does not answer"),
         (site.status(404), "answers 404"),
+        (site.status(403), "answers 403"),
         (site.status(500), "answers 500"),
         (site.status(503), "answers 503"),
         (site.body(b"<html>maintenance</html>", "text/html"), "a page instead of a file"),
@@ -78,7 +80,7 @@ def problems(store: Store, run: str = "one") -> dict[str, str]:
         (site.redirect("file:///etc/passwd"), ""),
     ],
     ids=[
-        *("stalled", "dripping", "a gigabyte", "cut off", "404", "500", "503", "HTML", "a loop"),
+        *("stalled", "dripping", "a gigabyte", "cut off", "404", "403", "500", "503", "HTML", "a loop"),
         *("elsewhere", "link-local", "private", "a file"),
     ],
 )
@@ -110,6 +112,15 @@ def test_a_site_that_is_away_for_files_is_unavailable_not_a_heap_of_bad_clips(
     assert not Staging(store, "demo", "one", "fr").complete()
 
 
+def test_a_site_that_forbids_all_its_files_does_not_want_us(store: Store, library: Library) -> None:
+    for clip in library.clips["fr"]:
+        library.answers[clip.path] = site.status(403)
+    with pytest.raises(Refused, match=r"mp3 answers 403: the site does not want us") as refused:
+        crawled(store)
+    assert refused.value.reason == "forbidden"
+    assert len(library.audio_asked()) == 5
+
+
 @pytest.mark.parametrize("code", [429, 503])
 def test_a_wait_that_the_site_asks_for_is_waited_out(store: Store, library: Library, code: int) -> None:
     library.answers[FILE] = site.times(1, site.status(code, Retry_After="1"), site.body(b"audio" * 99))
@@ -129,15 +140,27 @@ def test_a_wait_that_the_site_asks_for_is_waited_out(store: Store, library: Libr
 def test_a_wait_beyond_the_limit_is_left_for_later(store: Store, library: Library, let: Set) -> None:
     let(max_wait_s=5)
     library.answers[LIST] = site.status(503, Retry_After="3600")
-    with pytest.raises(Unavailable, match=r"asks us to wait 3600 s.*try later"):
+    with pytest.raises(LangaudioError, match=r"asks us to wait 3600 s.*try later") as postponed:
         crawled(store)
+    assert postponed.type is not Unavailable  # which would be tried again in a moment
+
+
+def test_a_file_that_is_to_be_waited_for_beyond_the_limit_ends_the_crawl(
+    store: Store, library: Library, let: Set
+) -> None:
+    let(max_wait_s=5)
+    library.answers[FILE] = site.status(429, Retry_After="3600")
+    with pytest.raises(LangaudioError, match="asks us to wait 3600 s"):
+        crawled(store)
+    assert library.asked[-1] == FILE
 
 
 def test_a_site_that_always_asks_to_wait_ends(store: Store, library: Library, let: Set) -> None:
     let(max_wait_s=2)
     library.answers[LIST] = site.status(429, Retry_After="0")
-    with pytest.raises(Unavailable, match="try later"):
+    with pytest.raises(LangaudioError, match="try later"):
         crawled(store)
+    assert library.asked.count(LIST) == 3
 
 
 @pytest.mark.parametrize(
@@ -176,6 +199,37 @@ def test_rules_that_do_not_come_are_a_refusal(store: Store, library: Library, le
     library.answers["/robots.txt"] = site.stalled
     with pytest.raises(Refused, match="cannot be read"):
         crawled(store)
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (site.redirect("http://example.org/robots.txt"), r"example\.org/robots\.txt lies outside"),
+        (site.redirect("http://10.0.0.1/robots.txt"), r"10\.0\.0\.1/robots\.txt lies outside"),
+        (site.redirect("/robots.txt"), "max redirections reached"),
+        (site.status(304), "answers 304"),
+        (site.body(b"#" * (2 * 2**20), "text/plain"), "rules that cannot be read count as a refusal"),
+        (site.endless, "rules that cannot be read count as a refusal"),
+        (site.gzip_bomb, "rules that cannot be read count as a refusal"),
+    ],
+    ids=["off-site", "private", "a loop", "nothing", "too large", "a gigabyte", "gzip bomb"],
+)
+def test_rules_that_lead_nowhere_are_a_refusal(
+    store: Store, library: Library, answer: site.Answer, sentence: str
+) -> None:
+    library.answers["/robots.txt"] = answer
+    with pytest.raises(Refused, match=sentence) as refused:
+        crawled(store)
+    assert refused.value.reason == "unreadable"
+    assert set(library.asked) == {"/robots.txt"}
+
+
+def test_rules_are_followed_to_where_the_site_keeps_them(store: Store, library: Library) -> None:
+    library.answers["/robots.txt"] = site.redirect("/rules")
+    library.answers["/rules"] = site.body(b"\xef\xbb\xbfUser-agent: *\nDisallow: /spip.php", "text/plain")
+    with pytest.raises(Refused, match=r'robots\.txt, line 2, "Disallow: /spip\.php"'):
+        crawled(store)
+    assert library.asked == ["/robots.txt", "/rules"]
 
 
 def test_a_list_that_shuts_us_out_is_a_refusal(store: Store, library: Library) -> None:
@@ -253,20 +307,92 @@ def test_a_hostile_list_fails_the_crawl_with_a_sentence(
     assert 50 < int(result.stdout) < 400
 
 
-def test_a_list_that_has_no_end_comes_to_one(store: Store, library: Library) -> None:
+def test_a_list_that_has_no_end_comes_to_one(
+    store: Store, library: Library, let: Set, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     numbers = itertools.count(1)
 
-    def more(_: object) -> Any:
-        clips = [Clip(next(numbers), None) for _ in range(5)]
-        library.clips["fr"] = clips
-        return site.body(library._list(clips, 0).replace("<h2>5 ", "<h2>23 ").encode(), "text/html")(_)  # type: ignore[arg-type]
+    def more(request: Any) -> Any:
+        clips = [Clip(next(numbers), b"audio") for _ in range(5)]
+        text = site._new_page(clips, 1, clips[-1].number).replace(
+            "http://HOST", str(request.base_url).rstrip("/")
+        )
+        return site.body(text.encode(), "text/html")(request)
 
-    library.answers["/spip.php"] = lambda request: (
-        more(request) if "rubrique1" in request.url.query else site.status(404)(request)
+    library.answers["/spip.php"] = more
+    library.answers["/IMG"] = site.body(b"audio")
+    # With fewer pages than the real limit, so that the end is soon.
+    (tmp_path / "soon.py").write_text(
+        "from langaudio.crawl.sources import Source\n"
+        "from langaudio.crawl.spiders import audio_lingua\n"
+        "audio_lingua._MOST_PAGES = 4\n"
+        "class Spider(audio_lingua.AudioLinguaSpider): pass\n"
+        "SOON = Source('soon', 'Soon', spider='soon.Spider', sections={'fr': '1'})\n"
     )
-    with pytest.raises(LangaudioError):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
+    let(sources='["soon.SOON"]', source_roots=json.dumps({"soon": [settings().demo_url + "/"]}))
+    with pytest.raises(LangaudioError, match="The list has no end: 4 pages were read"):
+        crawl(store, "fr", source="soon", run="one")
+    assert sum("debut_articles" in address for address in library.asked) == 4
+
+
+def test_more_than_is_announced_is_walked_to_what_is_announced(store: Store, library: Library) -> None:
+    library.announced = 8
+    assert crawled(store)["seen"] == 10
+
+
+@pytest.mark.parametrize("answer", [404, 410])
+def test_a_clip_whose_page_has_vanished_is_kept_without_its_file(
+    store: Store, library: Library, answer: int
+) -> None:
+    library.clips["fr"][5].audio = None
+    library.answers["/spip.php?article7"] = site.status(answer)
+    assert crawled(store)["seen"] == 12
+    assert problems(store) == {"7": "no_audio"}
+
+
+def test_a_list_whose_entries_link_no_files_is_another_page(store: Store, library: Library) -> None:
+    for clip in library.clips["fr"][:7]:
+        clip.audio = None
+    with pytest.raises(LangaudioError, match="7 of 12 entries link no file"):
         crawled(store)
-    assert sum("debut_articles" in address for address in library.asked) <= 5
+
+
+def test_entries_of_the_new_design_without_page_and_file_are_kept_by_their_titles(
+    store: Store, library: Library
+) -> None:
+    library.new_design = True
+    page = library._list(library.clips["fr"], 0).replace("http://HOST", "http://x")
+    for number in (12, 11):
+        page = page.replace(f"spip.php?article{number}", "#").replace(
+            f"Fichier : http://x/IMG/mp3/{number}.mp3", ""
+        )
+    page = page.replace("http://x", settings().demo_url)
+    library.answers[LIST] = site.body(page.encode(), "text/html")
+    stats = crawled(store)
+    assert (stats["seen"], stats["refused"]) == (12, {"no_audio": 2})
+    assert library.asked.count("/spip.php?rubrique1") == 0
+
+
+@pytest.mark.parametrize(
+    ("charset", "encoding", "title"),
+    [
+        ("", "utf-8", "été"),
+        ("; charset=iso-8859-1", "latin-1", "été"),
+        ("; charset=utf-8", "latin-1", "\ufffdt\ufffd"),
+        ("; charset=punycode", "utf-8", "été"),
+        ("; charset=zlib", "utf-8", "été"),
+    ],
+)
+def test_a_page_in_another_character_set_is_read_all_the_same(
+    store: Store, library: Library, charset: str, encoding: str, title: str
+) -> None:
+    library.clips["fr"] = [Clip(1, b"audio", "été")]
+    page = library._list(library.clips["fr"], 0).replace('<meta charset="utf-8">', "")
+    library.answers[LIST] = site.body(page.encode(encoding), f"text/html{charset}")
+    crawled(store)
+    assert [clip.title for clip in Staging(store, "demo", "one", "fr").clips()] == [title]
 
 
 def test_an_entry_that_is_listed_twice_is_one(store: Store, library: Library) -> None:

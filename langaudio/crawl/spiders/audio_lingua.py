@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
 
+from langaudio.crawl.clips import Entry
 from langaudio.crawl.pages import PageChanged
 from langaudio.crawl.pages.audio_lingua import ListPage, parse_clip, parse_feed, parse_list
 from langaudio.crawl.spiders.base import NOT_MODIFIED, ClipSpider
 
 _MOST_PAGES = 5_000
+_NOT_THERE = (404, 410)
 
 
 class AudioLinguaSpider(ClipSpider):
@@ -61,7 +63,7 @@ class AudioLinguaSpider(ClipSpider):
     def no_news(self, failure: Failure) -> Iterator[Any]:
         """Do without the feed where there is none; what ends a crawl elsewhere ends it here."""
         error = failure.value
-        if isinstance(error, HttpError) and error.response.status in (404, 410):
+        if isinstance(error, HttpError) and error.response.status in _NOT_THERE:
             self.logger.warning(
                 "%s answers %d: the list will have to do", error.response.url, error.response.status
             )
@@ -72,7 +74,7 @@ class AudioLinguaSpider(ClipSpider):
     def parse_list_page(self, response: Response) -> Iterator[Any]:
         """Read a page of the list, ask for its files and for the next page.
 
-        @at spip.php?rubrique1&lang=en&debut_articles=0
+        @at spip.php?rubrique1&lang=fr&debut_articles=0
         @returns requests 5 6
         """
         if response.status == NOT_MODIFIED:
@@ -89,8 +91,10 @@ class AudioLinguaSpider(ClipSpider):
             self._news.discard(entry.page_url)
             known = self.harvest.known.find(entry.page_url)
             news |= known is None
-            if entry.audio_url is None and (known is None or self.harvest.full):
-                yield self.page(entry.page_url, self.parse_clip_page)
+            # An entry that links no page of its own is known by a fragment of the list's.
+            has_page = not urlsplit(entry.page_url).fragment
+            if entry.audio_url is None and has_page and (known is None or self.harvest.full):
+                yield self._clip_page(entry)
             else:
                 yield from self.clip(entry)
         # Past its end the list shows its last page again: nothing fresh means the end.
@@ -98,7 +102,7 @@ class AudioLinguaSpider(ClipSpider):
         if fresh and not self.harvest.satisfied and (news or self._news or not self.harvest.may_stop()):
             requests = list(self._next(page))
         # What the feed has and the list has not is asked for by itself.
-        yield from requests or [self.page(url, self.parse_clip_page) for url in sorted(self._news)]
+        yield from requests or [self._clip_page(Entry(url, None)) for url in sorted(self._news)]
 
     def parse_clip_page(self, response: Response) -> Iterator[Any]:
         """Read the page of a clip whose entry in the list links no file.
@@ -107,6 +111,15 @@ class AudioLinguaSpider(ClipSpider):
         @returns requests 1 1
         """
         yield from self.clip(self.read(parse_clip, response))
+
+    def no_clip_page(self, failure: Failure) -> Iterator[Any]:
+        """Make do with what the list says of a clip whose page has vanished."""
+        error = failure.value
+        if isinstance(error, HttpError) and error.response.status in _NOT_THERE:
+            self.logger.warning("%s answers %d", error.response.url, error.response.status)
+            yield from self.clip(failure.request.meta["entry"])  # type: ignore[attr-defined]
+        else:
+            self.page_failed(failure)
 
     def _next(self, page: ListPage) -> Iterator[Any]:
         if self.harvest.counts["pages"] >= _MOST_PAGES:
@@ -118,7 +131,13 @@ class AudioLinguaSpider(ClipSpider):
         elif page.total is not None and self._offset < page.total:
             yield self._list()
 
+    def _clip_page(self, entry: Entry) -> Any:
+        return self.page(
+            entry.page_url, self.parse_clip_page, errback=self.no_clip_page, meta={"entry": entry}
+        )
+
     def _list(self, *, unless_known: bool = False) -> Any:
-        # The section has to be the first parameter.
-        address = f"spip.php?rubrique{self.section}&lang=en&debut_articles={self._offset}"
+        # The section has to be the first parameter. Of the new design nothing but its French is known: how it
+        # writes dates and labels its links.
+        address = f"spip.php?rubrique{self.section}&lang=fr&debut_articles={self._offset}"
         return self.page(urljoin(self.roots[0], address), self.parse_list_page, unless_known=unless_known)

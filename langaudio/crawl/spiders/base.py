@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC
@@ -15,17 +16,24 @@ from scrapy.exceptions import CloseSpider, DownloadCancelledError, IgnoreRequest
 from scrapy.http import Response, TextResponse
 from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
+from w3lib.encoding import html_body_declared_encoding, http_content_type_encoding
 
 from langaudio.crawl.clips import Entry, StagedClip
 from langaudio.crawl.harvest import Harvest
 from langaudio.crawl.job import Put
 from langaudio.crawl.pages import PageChanged
-from langaudio.crawl.policy import OffSite, Refused
+from langaudio.crawl.policy import OffSite, Postponed, Refused
 from langaudio.errors import LangaudioError, Unavailable
 
 _Page = TypeVar("_Page")
 
 NOT_MODIFIED = 304
+
+_CHARACTER_SET = re.compile(
+    r"ascii|utf-(8|16(-[lb]e)?)|iso8859-\d+|cp(1?25\d|866|874|932|949)|koi8-[ru]|gb18030|gbk|big5(hkscs)?"
+    r"|euc_(jp|kr)|iso2022_jp|mac-roman|tis-620"
+)
+"""Those of the Web, by Python's names. By others Python finds codecs that fail, or take hours (punycode)."""
 
 _FAILURES_IN_A_ROW = 5
 """So many files that do not come one after the other are a site that is away, not so many bad entries."""
@@ -114,7 +122,7 @@ class ClipSpider(scrapy.Spider):
         try:
             if not isinstance(response, TextResponse):
                 raise PageChanged(f"{response.url} is no page of text.")
-            return parser(response.text, response.url)
+            return parser(_text(response), response.url)
         except PageChanged as error:
             raise self.unreadable(response, error) from None
 
@@ -142,13 +150,14 @@ class ClipSpider(scrapy.Spider):
         """Keep the clip with what went wrong, for quarantine; if the site itself is away, end the crawl."""
         error = self._explanation(failure)
         clip = failure.request.cb_kwargs["clip"]  # type: ignore[attr-defined]
-        if isinstance(error, Refused):
-            if error.reason != "robots":
-                self.end(error)
-            else:
-                self.harvest.refuse(error)
+        if isinstance(failure.value, Refused) and failure.value.reason == "robots":
+            self.harvest.refuse(failure.value)
             return
-        if isinstance(error, Unavailable):
+        if isinstance(failure.value, Refused | Postponed):
+            self.end(failure.value)
+            return
+        # One file that is forbidden is one; a site that forbids them all does not want us.
+        if isinstance(error, Unavailable | Refused):
             self._failures_in_a_row += 1
             if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
                 self.end(error)
@@ -183,6 +192,15 @@ class ClipSpider(scrapy.Spider):
                 f"{url} is given up: it is larger than {limit} bytes, or redirects too often."
             )
         return Unavailable(f"{url} does not answer ({error or type(error).__name__}): is the site up?")
+
+
+def _text(response: TextResponse) -> str:
+    """Return a page as text; a character set that is none of the Web's is taken for UTF-8."""
+    content_type = (response.headers.get("Content-Type") or b"").decode("latin-1")
+    declared = http_content_type_encoding(content_type) or html_body_declared_encoding(response.body)
+    if declared is None or _CHARACTER_SET.fullmatch(declared):
+        return response.text
+    return response.body.decode(errors="replace")
 
 
 def _without_file(clip: StagedClip, problem: str, detail: str) -> StagedClip:
