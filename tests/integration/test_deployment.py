@@ -17,8 +17,10 @@ from typing import Any
 
 import psutil
 import pytest
+import soundfile
 
 from langaudio import catalog, doctor, registry, services
+from langaudio.audio import SAMPLE_RATE, decode
 from langaudio.augment.stage import read_index
 from langaudio.errors import LangaudioError
 from langaudio.identify import identify
@@ -168,6 +170,25 @@ def test_a_bucket_with_a_fault_is_not_trained_on_until_it_is_mended(airflow: Air
     assert store.exists(keys.raw("fr", row["clip_id"], row["format"]))
     _, instances = run(airflow, "nightly_recrawl", languages=LANGUAGES, train_if_unchanged=False)
     assert states(instances)["check"] == "success"
+
+
+@pytest.mark.usefixtures("first_run")
+def test_a_folder_of_recordings_is_one_run(airflow: AirflowApi, tmp_path: Path) -> None:
+    store = default_store()
+    for language in LANGUAGES[:2]:
+        rows = catalog.read(store, language, ["clip_id", "format"]).slice(0, 3).to_pylist()
+        (tmp_path / language).mkdir()
+        for row in rows:
+            speech = decode(store.get(keys.raw(language, row["clip_id"], row["format"]))).samples
+            soundfile.write(tmp_path / language / f"{row['clip_id']}.flac", speech, SAMPLE_RATE)
+    form = {"source": "corpus", "location": str(tmp_path), "languages": [], "epochs": 1}
+    state, instances = run(airflow, "language_audio", **form)
+    assert state == "success"
+    crawled = [one["rendered_map_index"] for one in instances if one["task_id"] == "language.crawl"]
+    assert sorted(crawled) == LANGUAGES[:2]  # all that the folder has
+    for language in LANGUAGES[:2]:
+        rows = catalog.read(store, language, ["source", "format"]).to_pylist()
+        assert rows.count({"source": "corpus", "format": "flac"}) == 3
 
 
 @pytest.mark.usefixtures("first_run")
