@@ -27,9 +27,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in ("AIRFLOW", "S3", "MLFLOW", "DEMO"):
             patch.setenv(f"LANGAUDIO_{name}_PORT", str(free_port()))
         _forget_cached()
-        services.up(lambda: build_synthetic(home / "site", LANGUAGES, speakers=5, clips=15), print)
-        yield home
-        services.down(print)
+        try:
+            services.up(lambda: build_synthetic(home / "site", LANGUAGES, speakers=5, clips=15), print)
+            yield home
+        finally:
+            # Also what came up too late.
+            services.down(print)
     _forget_cached()
 
 
