@@ -22,9 +22,10 @@ setup: .venv/.ready ## make the virtual environment (all other targets do this b
 
 .venv/.ready: requirements.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "langaudio needs Python 3.11, and there is no $(PYTHON): install it, or name it by PYTHON=/path/to/python3.11."; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "langaudio needs Python 3.11, and $(PYTHON) is $$($(PYTHON) -V 2>&1): name another by PYTHON=/path/to/python3.11."; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { version="$$($(PYTHON) -V 2>&1 || true)"; echo "langaudio needs Python 3.11, and $(PYTHON) is '$${version%%$$'\n'*}': name another by PYTHON=/path/to/python3.11."; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) lacks the module venv: install it (on Debian: apt install python3.11-venv)."; exit 2; }
 	@echo "Setting up .venv …"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.txt)"
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet requirements.txt
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --editable .

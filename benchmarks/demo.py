@@ -83,17 +83,17 @@ def _table(result: dict[str, Any]) -> str:
         "largest process (MiB)": "peak_rss_mib",
     }
     for title, key in rows.items():
-        lines.append(f"| {title} | " + " | ".join(_number(run[key]) for run in present.values()) + " |")
+        lines.append(f"| {title} | " + " | ".join(_number(key, run[key]) for run in present.values()) + " |")
     for stage in result["synthetic"]["stages"]:
         for title, key in (("seconds in all tasks", "seconds"), ("peak MiB of a task", "peak_rss_mib")):
-            numbers = " | ".join(_number(run["stages"][stage][key]) for run in present.values())
+            numbers = " | ".join(_number(key, run["stages"][stage][key]) for run in present.values())
             lines.append(f"| {stage}: {title} | {numbers} |")
     lines += ["", "The second run finds the virtual environment made; the first makes it from a warm cache."]
     return "\n".join(lines) + "\n"
 
 
-def _number(value: float) -> str:
-    return f"{value:.3f}" if isinstance(value, float) and value <= 1 else f"{value:,.0f}"
+def _number(key: str, value: float) -> str:
+    return f"{value:.3f}" if key in ("macro_f1", "accuracy") else f"{value:,.0f}"
 
 
 if __name__ == "__main__":

@@ -198,10 +198,10 @@ def draw_all(store: Store, folder: Path, clip: Path | None = None) -> Iterator[P
             yield folder / name
 
 
-def _transforms_on(data: bytes) -> bytes:
+def _transforms_on(clip: np.ndarray) -> bytes:
     from langaudio import augment
 
-    samples = audio.decode(data).samples[: _SHOWN_S * audio.SAMPLE_RATE]
+    samples = clip[: _SHOWN_S * audio.SAMPLE_RATE]
     transforms = [
         augment.TimeMask(p=1.0),
         augment.HighPassFilter(p=1.0, min_cutoff_freq=600.0),
@@ -213,18 +213,22 @@ def _transforms_on(data: bytes) -> bytes:
     return transform_before_after(samples, audio.SAMPLE_RATE, transforms)
 
 
-def _a_clip(store: Store) -> bytes:
+def _a_clip(store: Store) -> np.ndarray:
     for language in catalog.languages(store):
         for row in catalog.read(store, language, ["clip_id", "format"]).to_pylist():
-            return store.get(keys.raw(language, row["clip_id"], row["format"]))
+            return audio.decode(store.get(keys.raw(language, row["clip_id"], row["format"]))).samples
     raise LangaudioError("There is no clip to show the transforms on: give one by --clip.")
 
 
-def _read(file: Path) -> bytes:
+def _read(file: Path) -> np.ndarray:
     try:
-        return file.read_bytes()
+        return audio.decode(file.read_bytes()).samples
     except OSError as error:
         raise LangaudioError(f"{file} cannot be read: {error.strerror}.") from None
+    except audio.NotAudio as error:
+        raise audio.NotAudio(
+            f"{file} is no audio that can be read ({error}): give MP3, FLAC, Ogg, Opus or WAV."
+        ) from None
 
 
 def _log_mel(samples: np.ndarray, sample_rate: int) -> np.ndarray:

@@ -96,9 +96,8 @@ def get(code: str) -> Language:
     except KeyError:
         meant = recognise(code)
         hint = f" (did you mean {meant!r}?)" if meant else suggest(code, LANGUAGES)
-        raise LangaudioError(
-            f"{code!r} is not a known language tag{hint}; known are {', '.join(LANGUAGES)}."
-        ) from None
+        others = "" if hint else f"; known are {', '.join(LANGUAGES)}"
+        raise LangaudioError(f"{code!r} is not a known language tag{hint}{others}.") from None
 
 
 def recognise(name: str) -> str | None:

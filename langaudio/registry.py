@@ -277,8 +277,18 @@ def _explained(what: str = "that") -> Iterator[None]:
 
 
 def _unavailable(uri: str, error: Exception) -> Unavailable:
-    reason = str(error).partition("\n")[0][:200]
+    import requests
+
+    no_connection = any(isinstance(one, requests.ConnectionError) for one in _chain(error))
+    reason = "no connection" if no_connection else str(error).partition("\n")[0][:200]
     return Unavailable(
         f"MLflow at {uri} does not answer as it should ({reason}): is it running? Check "
         "LANGAUDIO_MLFLOW_URI, or start the local services with `make up`."
     )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, and what led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -24,15 +26,24 @@ if TYPE_CHECKING:
 
 
 def services_table() -> Table:
-    """The local services: where each is, and where the login is."""
+    """The local services: where each is, whether it is well, and where the login is."""
     file, _ = config.password(settings())
     table = Table(title="langaudio's local services", title_justify="left")
-    for column in ("Service", "Address", "Login"):
-        table.add_column(column)
-    logins = {"Airflow": f"admin, password in {file}", "S3": f"keys in {settings().home / 'settings.env'}"}
+    for column in ("Service", "Address", "State", "Login"):
+        table.add_column(column, overflow="fold")
+    logins = {
+        "Airflow": f"admin, password in {shown(file)}",
+        "S3": f"keys in {shown(settings().home / 'settings.env')}",
+    }
     for service in services.listening(settings()):
-        table.add_row(service.title, service.url, logins.get(service.title, "none"))
+        state = "well" if services.well(service) else "does not answer"
+        table.add_row(service.title, service.url, state, logins.get(service.title, "none"))
     return table
+
+
+def shown(path: Path) -> str:
+    """Return a path as people type it: from where they are, if it lies below."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def diagnosis_table(diagnosis: Diagnosis) -> Table:
@@ -50,17 +61,18 @@ def diagnosis_table(diagnosis: Diagnosis) -> Table:
 
 def catalog_table(store: Store, wanted: Sequence[str] | None) -> Table:
     """The corpus by language: clips, hours of speech, speakers, sides of the split, quarantine."""
-    table = Table(title="The corpus", title_justify="left")
-    columns = ("Clips", "Speech", "Speakers", "Train", "Dev", "Test", "Gone", "Quarantine", "Last seen")
+    # Nine numbers fit a terminal of 80 columns without a grid, and with tags for languages.
+    table = Table(title="The corpus", title_justify="left", box=box.SIMPLE_HEAD, padding=0)
+    columns = ("Clips", "Speech", "Speakers", "Train", "Dev", "Test", "Gone", "Refused", "Last seen")
     table.add_column("Language")
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for code in chosen_languages(store, wanted):
         rows = catalog.read(store, code, ["speech_s", "speaker_id", "split", "gone", "last_seen"])
         sides = Counter(rows["split"].to_pylist())
         seen = pc.max(rows["last_seen"]).as_py()
         table.add_row(
-            f"{languages.get(code).name} ({code})",
+            code,
             f"{rows.num_rows:,}",
             f"{(pc.sum(rows['speech_s']).as_py() or 0) / 3600:.2f} h",
             f"{pc.count_distinct(rows['speaker_id']).as_py():,}",
@@ -116,7 +128,7 @@ def identification_table(found: Iterable[tuple[str, Identification]]) -> Table:
     """Recordings with the three likeliest languages of each."""
     table = Table(title="Which language is it?", title_justify="left")
     for column in ("Recording", "Language", "Probability", "Next"):
-        table.add_column(column, justify="right" if column == "Probability" else "left")
+        table.add_column(column, justify="right" if column == "Probability" else "left", overflow="fold")
     for name, answer in found:
         if answer.language is None:
             table.add_row(name, "no speech", "", "")

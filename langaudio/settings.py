@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from langaudio.errors import LangaudioError
 
 _FOLDER = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+_WEB = re.compile(r"https?://[^/\s]")
 
 
 class Settings(BaseSettings):
@@ -101,6 +102,22 @@ class Settings(BaseSettings):
             raise ValueError("LANGAUDIO_S3_KMS_KEY needs LANGAUDIO_S3_ENCRYPTION=aws:kms")
         return self
 
+    @field_validator("s3_endpoint", "demo_url")
+    @classmethod
+    def _of_the_web(cls, url: str | None) -> str | None:
+        # Without a scheme boto3 and Scrapy end in tracebacks of their own. An empty text counts as none.
+        if url and not _WEB.match(url):
+            raise ValueError("it must begin with http:// or https:// and name a host")
+        return url
+
+    @field_validator("source_roots")
+    @classmethod
+    def _of_the_web_each(cls, roots: dict[str, list[str]]) -> dict[str, list[str]]:
+        for urls in roots.values():
+            for url in urls:
+                cls._of_the_web(url)
+        return roots
+
     @property
     def user_agent(self) -> str:
         from langaudio import __version__
@@ -128,3 +145,8 @@ def settings() -> Settings:
             for problem in error.errors()
         )
         raise LangaudioError(f"Wrong setting: {problems}.") from None
+    except SettingsError as error:
+        # Of a value that is no JSON it tells the field, and hides the value in its cause.
+        field = re.search(r'field "(\w+)"', str(error))
+        name = f"LANGAUDIO_{field[1].upper()}" if field else str(error)
+        raise LangaudioError(f"Wrong setting: {name} is no JSON of its kind (docs/settings.md).") from None

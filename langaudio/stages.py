@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from langaudio import languages
 from langaudio.errors import LangaudioError
 from langaudio.settings import settings
 
@@ -121,11 +122,12 @@ def check() -> dict[str, Any]:
 
 def train(wanted: Sequence[str] | None, *, recipe: str, epochs: int, seed: int) -> dict[str, Any]:
     """Train on the wanted languages that have augmented speech, or on all of the corpus that have."""
-    from langaudio.train.fit import train
-
+    # Before Lightning is imported, which takes seconds.
     ready, recipe_id = _ready(wanted, recipe, seed)
 
     def run(store: Store) -> dict[str, Any]:
+        from langaudio.train.fit import train
+
         run_id = train(store, ready, recipe_id=recipe_id, epochs=epochs, seed=seed)
         return {"run_id": run_id, "languages": ready}
 
@@ -146,6 +148,8 @@ def _ready(wanted: Sequence[str] | None, recipe: str, seed: int) -> tuple[list[s
     from langaudio.augment.stage import read_index, seeded_id
     from langaudio.store import default_store
 
+    for code in wanted or ():
+        languages.get(code)
     store, recipe_id = default_store(), seeded_id(recipe, seed)
     wanted = _corpus_languages() if wanted is None else wanted
     ready = [code for code in wanted if read_index(store, recipe_id, code).num_rows]
@@ -154,8 +158,9 @@ def _ready(wanted: Sequence[str] | None, recipe: str, seed: int) -> tuple[list[s
         log.warning("Left out, because nothing of them is augmented: %s", ", ".join(left_out))
     if len(ready) < 2:
         raise LangaudioError(
-            f"Of the languages ({', '.join(wanted) or 'none'}) only {len(ready)} are augmented with recipe "
-            f"{recipe!r} and seed {seed}; two are the least to tell apart: crawl, upload and augment more."
+            f"Of the languages {', '.join(wanted) or 'of the corpus'}, recipe {recipe!r} with seed {seed} "
+            f"has augmented {', '.join(ready) or 'none'}; two are the least to tell apart: crawl, upload and "
+            "augment more."
         )
     return ready, recipe_id
 

@@ -69,6 +69,48 @@ def test_an_empty_corpus_is_told() -> None:
 
 
 @pytest.mark.usefixtures("store")
+def test_a_wrong_language_is_not_left_out_of_a_training() -> None:
+    told = sentence(langaudio("train", "fr", "en", "xx"))
+    assert "'xx' is not a known language tag" in told
+
+
+@pytest.mark.usefixtures("store")
+def test_an_unreachable_mlflow_is_told_once(tmp_path: Path) -> None:
+    recording = tmp_path / "a.mp3"
+    recording.write_bytes(b"")
+    away = f"http://127.0.0.1:{free_port()}"
+    done = langaudio("identify", str(recording), MLFLOW_URI=away)
+    assert f"MLflow at {away} does not answer as it should (no connection)" in sentence(done)
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.usefixtures("store")
+def test_a_language_of_one_speaker_is_told(spoken: bytes, also_spoken: bytes, tmp_path: Path) -> None:
+    manifest = ["path,language,speaker,split"]
+    for number, language in enumerate(("fr", "de")):
+        for data in (spoken, also_spoken):
+            name = f"{language}-{len(manifest)}.mp3"
+            (tmp_path / name).write_bytes(data + bytes(number))
+            manifest.append(f"{name},{language},somebody,train")
+    (tmp_path / "manifest.csv").write_text("\n".join(manifest))
+    langaudio("import", str(tmp_path))
+    for language in ("fr", "de"):
+        assert langaudio("augment", language, "--copies", "0").returncode == 0
+    told = sentence(langaudio("train", "fr", "de"))
+    assert "'fr' has 2 clips of 1 speaker and none of them in dev or test" in told
+    assert "crawl clips of more speakers" in told
+
+
+@pytest.mark.usefixtures("store")
+def test_a_clip_to_draw_that_is_no_audio_is_told(tmp_path: Path) -> None:
+    text = tmp_path / "text.mp3"
+    text.write_text("The recording follows.")
+    told = sentence(langaudio("figures", "--clip", str(text), "--folder", str(tmp_path / "figures")))
+    assert f"{text} is no audio" in told
+    assert not list((tmp_path / "figures").glob("*"))
+
+
+@pytest.mark.usefixtures("store")
 def test_asking_without_a_champion_is_told(tmp_path: Path) -> None:
     recording = tmp_path / "a.mp3"
     recording.write_bytes(b"")
@@ -77,6 +119,22 @@ def test_asking_without_a_champion_is_told(tmp_path: Path) -> None:
 
 def test_a_wrong_setting_is_named(configured: Settings) -> None:
     assert "LANGAUDIO_S3_PORT='many'" in sentence(langaudio("augment", "fr", S3_PORT="many"))
+
+
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("S3_ENDPOINT", "127.0.0.1:9000", "must begin with http:// or https://"),
+        ("DEMO_URL", "nonsense", "must begin with http:// or https://"),
+        ("SOURCE_ROOTS", '{"demo": ["nonsense"]}', "must begin with http:// or https://"),
+        ("SOURCE_ROOTS", "nonsense", "LANGAUDIO_SOURCE_ROOTS is no JSON"),
+    ],
+)
+def test_an_address_that_is_none_is_told_before_anything_is_asked(name: str, value: str, told: str) -> None:
+    said = sentence(langaudio("crawl", "fr", "--source", "demo", **{name: value}))
+    assert told in said
+    assert f"LANGAUDIO_{name}" in said
 
 
 @pytest.mark.parametrize(

@@ -102,26 +102,35 @@ def length_tag(duration_s: float) -> int:
     return next(mot for limit_s, mot in _LENGTHS if duration_s < limit_s)
 
 
-def build_once(folder: Path, made_with: dict[str, Any], make: Callable[[Path], Sequence[Entry]]) -> None:
+def build_once(folder: Path, arguments: dict[str, Any], make: Callable[[Path], Sequence[Entry]]) -> None:
     """Fill a site folder, unless it was filled with the same arguments before.
 
     Args:
         folder: created if it does not exist; of what is there, only ``site.json`` and MP3s are replaced.
-        made_with: everything that decides the result, as JSON knows it.
+        arguments: everything that decides the result, as JSON knows it.
         make: writes the files into the folder that it is given, and returns the entries.
     """
-    listing = folder / "site.json"
-    if listing.is_file() and json.loads(listing.read_text("utf-8")).get("made_with") == made_with:
+    if made_with(folder) == arguments:
         return
+    listing = folder / "site.json"
     listing.unlink(missing_ok=True)
     mp3s = folder / MP3_FOLDER
     mp3s.mkdir(parents=True, exist_ok=True)
     for stale in mp3s.glob("*.mp3"):
         stale.unlink()
-    site = {"made_with": made_with, "entries": [asdict(entry) for entry in make(mp3s)]}
+    site = {"made_with": arguments, "entries": [asdict(entry) for entry in make(mp3s)]}
     partial = folder / "site.json.partial"
     partial.write_text(json.dumps(site, ensure_ascii=False, indent=1), "utf-8")
     partial.replace(listing)
+
+
+def made_with(folder: Path) -> dict[str, Any]:
+    """Return the arguments that a site folder was built with; nothing if it is not complete."""
+    listing = folder / "site.json"
+    if not listing.is_file():
+        return {}
+    arguments: dict[str, Any] = json.loads(listing.read_text("utf-8")).get("made_with", {})
+    return arguments
 
 
 def read(folder: Path) -> list[Entry]:

@@ -15,6 +15,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import soundfile
 
@@ -69,22 +70,34 @@ def build_from_corpus(folder: Path, corpus: Path) -> None:
         LangaudioError: no manifest, a column, a file or a language that is missing, a file that is no audio
             or that MP3 cannot hold, or the key of speakers is not set.
     """
+    rows = _rows(corpus)
+    contents.build_once(folder, made_with(corpus), lambda mp3s: _make(mp3s, corpus, rows))
+
+
+def made_with(corpus: Path) -> dict[str, Any]:
+    """Return what decides the site of a corpus, as ``contents.made_with`` keeps it.
+
+    Raises:
+        LangaudioError: no manifest, or the key of speakers is not set.
+    """
+    return {
+        "kind": "corpus",
+        "version": _VERSION,
+        "manifest": hashlib.sha256(_manifest(corpus)[1]).hexdigest(),
+        "numbering": casting.fingerprint(),
+    }
+
+
+def _manifest(corpus: Path) -> tuple[Path, bytes]:
     manifest = corpus / "manifest.csv"
     if not manifest.is_file():
         raise LangaudioError(f"{manifest} does not exist: a corpus is a folder with a manifest.csv.")
-    data = manifest.read_bytes()
-    rows = _rows(manifest, data)
-    made_with = {
-        "kind": "corpus",
-        "version": _VERSION,
-        "manifest": hashlib.sha256(data).hexdigest(),
-        "numbering": casting.fingerprint(),
-    }
-    contents.build_once(folder, made_with, lambda mp3s: _make(mp3s, corpus, rows))
+    return manifest, manifest.read_bytes()
 
 
-def _rows(manifest: Path, data: bytes) -> list[_Row]:
+def _rows(corpus: Path) -> list[_Row]:
     """Read the manifest and check everything that can be checked before the work begins."""
+    manifest, data = _manifest(corpus)
     try:
         reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig")), restval="")
     except UnicodeDecodeError as error:

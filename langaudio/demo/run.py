@@ -21,7 +21,9 @@ from rich.table import Table
 from langaudio import catalog, report, services
 from langaudio.augment.stage import read_index
 from langaudio.demo import contents
+from langaudio.demo.corpus import made_with
 from langaudio.demo.site import build_from_corpus, build_synthetic
+from langaudio.errors import LangaudioError, Unavailable
 from langaudio.services import config
 from langaudio.services.airflow_api import AirflowApi
 from langaudio.settings import settings
@@ -40,9 +42,22 @@ _STAGES = ("crawl", "upload", "augment", "check", "train", "evaluate", "promote"
 def run(corpus: Path | None, epochs: int) -> None:
     """Start the services, run the whole chain, and tell what came of it.
 
-    Exits with 1 if the run failed, or if synthetic voices are told apart worse than ``LEAST_MACRO_F1``.
+    Exits with 1 if a task failed, or if synthetic voices are told apart worse than ``LEAST_MACRO_F1``.
+
+    Raises:
+        LangaudioError: the services run with another site, or what ``services.up`` and the builders of sites
+            raise; or a service ended by itself.
     """
     console = Console(soft_wrap=True)
+    try:
+        _run(corpus, epochs, console)
+    except Unavailable as error:
+        if services.death_note(settings().home):
+            raise services.ended(settings().home) from error
+        raise
+
+
+def _run(corpus: Path | None, epochs: int, console: Console) -> None:
     begin = time.monotonic()
     site = settings().home / "site"
 
@@ -53,6 +68,8 @@ def run(corpus: Path | None, epochs: int) -> None:
         else:
             build_from_corpus(site, corpus)
 
+    if services.running(settings().home):
+        _check_site(site, corpus)
     services.up(build_site, console.print)
     console.print(report.services_table())
     languages = sorted({entry.language for entry in contents.read(site)})
@@ -61,7 +78,8 @@ def run(corpus: Path | None, epochs: int) -> None:
     with _MemoryWatch() as memory:
         state, run_id = _run_dag(api, console, _form(languages, epochs))
     instances = api.task_instances(DAG, run_id)
-    if state != "success":
+    # A run is a success although a language failed; the demo is none.
+    if state != "success" or any(one["state"] == "failed" for one in instances):
         _tell_failures(api, console, instances, languages)
         console.print(f"[red]The run failed.[/red] Its page: {api.url}/dags/{DAG}/runs/{run_id}")
         sys.exit(1)
@@ -73,6 +91,17 @@ def run(corpus: Path | None, epochs: int) -> None:
     if corpus is None and result["macro_f1"] < LEAST_MACRO_F1:
         console.print(f"[red]macro-F1 {result['macro_f1']:.3f} is below {LEAST_MACRO_F1}.[/red]")
         sys.exit(1)
+
+
+def _check_site(site: Path, corpus: Path | None) -> None:
+    """Refuse to show a site as another: the one that is being served cannot be built anew."""
+    wanted = {"kind": "synthetic"} if corpus is None else made_with(corpus)
+    served = contents.made_with(site)
+    if {name: served.get(name) for name in wanted} != wanted:
+        raise LangaudioError(
+            "The demo site that is being served has other recordings: stop it with `make down` first, or set "
+            "LANGAUDIO_HOME to another folder and other ports."
+        )
 
 
 def _form(languages: list[str], epochs: int) -> dict[str, Any]:
@@ -94,15 +123,16 @@ def _run_dag(api: AirflowApi, console: Console, form: dict[str, Any]) -> tuple[s
     training: dict[str, Any] | None = None
     told = 0
     for changed in api.follow(DAG, run_id):
-        for instance in changed:
-            _tell_state(console, instance, form["languages"], time.monotonic() - begin)
-            if instance["task_id"] == "train":
-                training = instance
-        if training and training["state"] == "running":
+        training = next((one for one in changed if one["task_id"] == "train"), training)
+        if training and training["state"] in ("running", "success", "failed"):
             epochs = [line for line in api.log_lines(training) if line.startswith("epoch ")]
             for line in epochs[told:]:
                 console.print(f"{time.monotonic() - begin:6.1f} s    {line}", style="dim", highlight=False)
             told = len(epochs)
+            # Once more after its end, for the last epochs.
+            training = training if training["state"] == "running" else None
+        for instance in changed:
+            _tell_state(console, instance, form["languages"], time.monotonic() - begin)
     return str(api.run(DAG, run_id)["state"]), run_id
 
 
@@ -220,12 +250,14 @@ def _tell(console: Console, result: dict[str, Any]) -> None:
     )
 
     console.print(f"\n[bold]macro-F1 {result['macro_f1']:.3f}[/bold] on speakers that were not trained on.")
-    console.print(result["model"]["reason"])
+    model = result["model"]
+    console.print(f"Version {model['version']} of the model is {model['alias']}: {model['reason']}")
     console.print(f"Model and pictures: {settings().mlflow_uri}/#/models/{settings().bucket}")
     console.print("", report.identification_table(_identify_unheard(default_store(), languages)))
     password_file, _ = config.password(settings())
     console.print(
-        f"\nThe services go on running (login: admin, password in {password_file}); `make down` stops them."
+        f"\nThe services go on running (Airflow: http://127.0.0.1:{settings().airflow_port}, login: admin, "
+        f"password in {report.shown(password_file)}); `make down` stops them."
     )
 
 

@@ -5,6 +5,7 @@ All their state lies under ``LANGAUDIO_HOME``.
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -26,6 +27,8 @@ from langaudio.settings import Settings, settings
 from langaudio.store import default_store
 
 _START_TIMEOUT_S = 180
+_RUNNING = 1  # the state of a supervisord that is not ending
+_LONGEST_SOCKET = 107  # bytes of a Unix socket's path, on Linux
 
 
 @dataclass(frozen=True)
@@ -61,76 +64,78 @@ def up(prepare: Callable[[], None], tell: Callable[[str], None]) -> None:
         tell: called with a line about each step.
 
     Raises:
-        LangaudioError: a port is taken, or a service ended.
+        LangaudioError: the home's path is too long, a port is taken, or a service ended.
     """
     home = settings().home
     if running(home):
+        # Whoever started them may have been stopped before they were well.
+        _wait_until_well(home)
         tell("The services are running.")
         return
+    _check_socket(home)
+    _wait_until_gone(home)
     _check_ports()
-    for folder in ("s3", "logs"):
-        (home / folder).mkdir(parents=True, exist_ok=True)
     environment = config.process_environment(config.write_environment(settings()))
     settings.cache_clear()
     default_store.cache_clear()
+    (home / "logs").mkdir(parents=True, exist_ok=True)
+    # The server's buckets are its folders.
+    (home / "s3" / settings().bucket).mkdir(parents=True, exist_ok=True)
     prepare()
     tell("Preparing Airflow's database …")
     _airflow(environment, "db", "migrate")
+    _airflow(environment, "pools", "import", str(config.write_pools(settings())))
     tell("Starting the services …")
     (home / DEATH_NOTE).unlink(missing_ok=True)
-    with (home / "logs" / "supervisord.out").open("w") as output:
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "supervisor.supervisord",
-                "-c",
-                config.write_supervisor_config(settings()).name,
-            ],
-            cwd=home,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    _start(home, environment)
     _wait_until_well(home)
-    default_store().create_bucket()
-    _airflow(environment, "pools", "import", str(config.write_pools(settings())))
 
 
 def down(tell: Callable[[str], None]) -> None:
     """Stop all services and wait until they are gone."""
     home = settings().home
-    if not running(home):
+    if _state(home) is None:
         tell("No services are running.")
         return
-    _supervisor(home).shutdown()
-    while (home / "supervisord.pid").exists():
-        time.sleep(0.2)
+    if running(home):
+        _supervisor(home).shutdown()
+    _wait_until_gone(home)
     tell("The services are stopped; their data stays.")
 
 
 def running(home: Path) -> bool:
-    try:
-        return bool(_supervisor(home).getState()["statecode"] == 1)
-    except (OSError, Fault):
-        return False
+    return _state(home) == _RUNNING
 
 
-def states(home: Path) -> dict[str, str]:
-    """Return what supervisord says of each service: ``RUNNING``, ``STOPPED`` or ``EXITED``."""
-    return {
-        process["name"]: process["statename"]
-        for process in _supervisor(home).getAllProcessInfo()
-        if process["name"] != "watch"
-    }
+def ended(home: Path) -> LangaudioError:
+    """Return what to raise when a service has ended by itself: which, and its log's last lines."""
+    told = death_note(home) or "Nobody noted which."
+    return LangaudioError(f"A service ended, so all are stopped. {told.rstrip()}\nAll logs: {home / 'logs'}")
 
 
 def death_note(home: Path) -> str | None:
     """Return which service ended by itself, with the last lines of its log, or None."""
     note = home / DEATH_NOTE
     return note.read_text() if note.exists() else None
+
+
+def well(service: Service) -> bool:
+    """Tell whether a service answers as it should."""
+    try:
+        with urllib.request.urlopen(service.health, timeout=5):  # noqa: S310 - our own loopback address
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500  # an S3 server that asks for keys is well
+    except OSError:
+        return False
+
+
+def _state(home: Path) -> int | None:
+    """Return supervisord's state; None if there is none."""
+    try:
+        return int(_supervisor(home).getState()["statecode"])
+    except (OSError, Fault):
+        return None
 
 
 def _supervisor(home: Path) -> Any:
@@ -143,6 +148,15 @@ def _short(path: Path) -> str:
     absolute = path.resolve()
     relative = absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
     return str(min((absolute, relative), key=lambda candidate: len(str(candidate))))
+
+
+def _check_socket(home: Path) -> None:
+    longest = _LONGEST_SOCKET - len("/supervisor.sock.1234567")
+    if len(os.fsencode(home.resolve())) > longest:
+        raise LangaudioError(
+            f"The path of {home.resolve()} is too long for a socket: set LANGAUDIO_HOME to a folder whose "
+            f"path has at most {longest} bytes."
+        )
 
 
 def _check_ports() -> None:
@@ -160,31 +174,42 @@ def _check_ports() -> None:
                 ) from None
 
 
+def _start(home: Path, environment: dict[str, str]) -> None:
+    """Start supervisord, and wait until it answers."""
+    file = config.write_supervisor_config(settings())
+    log = home / "logs" / "supervisord.out"
+    with log.open("w") as output:
+        supervisord = subprocess.Popen(
+            [sys.executable, "-m", "supervisor.supervisord", "-c", file.name],
+            cwd=home,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    while not running(home) and not death_note(home):
+        if supervisord.poll() is not None:
+            raise LangaudioError(f"supervisord, which runs the services, ended:\n{log.read_text()[-2000:]}")
+        time.sleep(0.1)
+
+
 def _wait_until_well(home: Path) -> None:
     deadline = time.monotonic() + _START_TIMEOUT_S
-    waiting = listening(settings())
-    started = False
+    waiting = [service for service in listening(settings()) if not well(service)]
     while waiting:
-        started = started or running(home)
-        if death_note(home) or (started and not running(home)):
-            raise LangaudioError(
-                f"A service ended, so all are stopped. {death_note(home) or ''}\nAll logs: {home / 'logs'}"
-            )
+        if death_note(home) or not running(home):
+            raise ended(home)
         if time.monotonic() > deadline:
             names = ", ".join(service.title for service in waiting)
             raise LangaudioError(f"{names} did not start in {_START_TIMEOUT_S} s; see {home / 'logs'}.")
-        waiting = [service for service in waiting if not _well(service)]
         time.sleep(0.3)
+        waiting = [service for service in waiting if not well(service)]
 
 
-def _well(service: Service) -> bool:
-    try:
-        with urllib.request.urlopen(service.health, timeout=5):  # noqa: S310 - our own loopback address
-            return True
-    except urllib.error.HTTPError as error:
-        return error.code < 500  # an S3 server that asks for keys is well
-    except OSError:
-        return False
+def _wait_until_gone(home: Path) -> None:
+    while _state(home) is not None:
+        time.sleep(0.2)
 
 
 def _airflow(environment: dict[str, str], *arguments: str) -> None:

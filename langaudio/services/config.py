@@ -121,6 +121,10 @@ def write_supervisor_config(settings: Settings) -> Path:
     sections = [_SUPERVISOR]
     for name, command in commands(settings).items():
         sections.append(_PROGRAM.format(name=name, command=" ".join(_quoted(word) for word in command)))
+    # What one group holds stops together, and what Airflow's tasks need stops after Airflow.
+    sections.append(_GROUP.format(name="data", members="s3,mlflow,demo-site", priority=1))
+    airflow = ",".join(name for name in commands(settings) if name.startswith("airflow-"))
+    sections.append(_GROUP.format(name="airflow", members=airflow, priority=2))
     sections.append(_WATCH.format(python=_quoted(str(_BIN / "python"))))
     file = settings.home / "supervisord.conf"
     file.write_text("\n".join(sections))
@@ -168,6 +172,11 @@ redirect_stderr=true
 stdout_logfile=logs/{name}.log
 stdout_logfile_maxbytes=20MB
 stdout_logfile_backups=2
+"""
+_GROUP = """\
+[group:{name}]
+programs={members}
+priority={priority}
 """
 _WATCH = """\
 [eventlistener:watch]

@@ -5,7 +5,9 @@ A pipeline with a part missing fails later and stranger than one that stops at o
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from collections import deque
 from pathlib import Path
 
@@ -22,8 +24,16 @@ def main() -> None:
         event = childutils.get_headers(payload.split("\n")[0])
         # An expected end is one that supervisorctl or a shutdown asked for; those give no event here.
         Path(DEATH_NOTE).write_text(f"{event['processname']} ended by itself.\n{_tail(event['processname'])}")
+        _end_group(event.get("pid"))
         childutils.listener.ok()
         server.shutdown()
+
+
+def _end_group(leader: str | None) -> None:
+    """End what a service has left behind: a worker of a server that was killed would keep its port."""
+    if leader:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(int(leader), signal.SIGKILL)
 
 
 def _tail(name: str) -> str:

@@ -74,7 +74,9 @@ def explanation(error: Exception, key: str, where: str) -> LangaudioError:
             f"There are no keys for the {where}: set LANGAUDIO_S3_ACCESS_KEY and "
             "LANGAUDIO_S3_SECRET_KEY, configure the AWS SDK, or start the local services with `make up`."
         )
-    return Unavailable(f"The {where} does not answer ({error}): is it running?")
+    # botocore names the whole URL here, query and all.
+    reason = "no connection" if isinstance(error, boto.EndpointConnectionError) else error
+    return Unavailable(f"The {where} does not answer ({reason}): is it running?")
 
 
 def code(error: boto.ClientError) -> str:

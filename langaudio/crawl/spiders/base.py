@@ -185,7 +185,10 @@ class ClipSpider(scrapy.Spider):
                 )
             if status == 429 or status >= 500:
                 return Unavailable(f"{url} answers {status}: the site cannot serve us now; try later.")
-            return LangaudioError(f"{url} answers {status}.")
+            return LangaudioError(
+                f"{url} answers {status}: the site has dropped this language or has moved; if it has moved, "
+                "set LANGAUDIO_SOURCE_ROOTS."
+            )
         if isinstance(error, DownloadCancelledError | IgnoreRequest):
             limit = failure.request.meta.get("download_maxsize", self.settings.getint("DOWNLOAD_MAXSIZE"))  # type: ignore[attr-defined]
             return LangaudioError(
