@@ -75,12 +75,12 @@ def up(prepare: Callable[[], None], tell: Callable[[str], None]) -> None:
     _check_socket(home)
     _wait_until_gone(home)
     _check_ports()
+    # The server's buckets are its folders.
+    for folder in ("logs", f"s3/{settings().bucket}"):
+        (home / folder).mkdir(parents=True, exist_ok=True)
     environment = config.process_environment(config.write_environment(settings()))
     settings.cache_clear()
     default_store.cache_clear()
-    (home / "logs").mkdir(parents=True, exist_ok=True)
-    # The server's buckets are its folders.
-    (home / "s3" / settings().bucket).mkdir(parents=True, exist_ok=True)
     prepare()
     tell("Preparing Airflow's database …")
     _airflow(environment, "db", "migrate")

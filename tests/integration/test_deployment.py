@@ -1,13 +1,14 @@
 """The main job in a real Airflow, against a real S3 server, MLflow and the demo site.
 
-The tests are one story and run in this order: a first run by hand, a night with nothing new, a language more,
-a run that fails, and at last the services' own behaviour.
+The tests are one story and run in this order: the demo, a night with nothing new, a language that fails, a
+form that is wrong, and at last the services' own behaviour.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ import soundfile
 from langaudio import catalog, doctor, registry, services
 from langaudio.audio import SAMPLE_RATE, decode
 from langaudio.augment.stage import read_index
+from langaudio.demo.run import LEAST_MACRO_F1
 from langaudio.errors import LangaudioError
 from langaudio.identify import identify
 from langaudio.services.airflow_api import AirflowApi
@@ -48,9 +50,60 @@ def states(instances: list[dict[str, Any]]) -> dict[str, str]:
     return {f"{one['task_id']} {one['rendered_map_index'] or ''}".strip(): one["state"] for one in instances}
 
 
+def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "langaudio.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
+
+
 @pytest.fixture(scope="module")
-def first_run(home: Path) -> tuple[str, list[dict[str, Any]]]:
-    return run(AirflowApi(), "language_audio", languages=LANGUAGES)
+def demo(home: Path) -> subprocess.CompletedProcess[str]:
+    return cli("demo", "--epochs", "6")
+
+
+@pytest.fixture(scope="module")
+def first_run(demo: subprocess.CompletedProcess[str]) -> tuple[str, list[dict[str, Any]]]:
+    """The run that the demo triggered: its state, and its task instances."""
+    airflow, run_id = AirflowApi(), _first_run_id()
+    return airflow.run("language_audio", run_id)["state"], airflow.task_instances("language_audio", run_id)
+
+
+def test_the_demo_tells_what_it_does_and_what_came_of_it(
+    home: Path, demo: subprocess.CompletedProcess[str]
+) -> None:
+    result = json.loads((home / "demo.json").read_text())
+    # Six epochs on three speakers may be too few for the promise that `make demo` makes.
+    assert demo.returncode == (0 if result["macro_f1"] >= LEAST_MACRO_F1 else 1), demo.stderr
+    told = demo.stdout
+    for stage in ("crawl", "upload", "augment"):
+        for language in LANGUAGES:
+            assert re.search(rf" {stage} {language} +success in [\d.]+ s", told)
+    for stage in ("check", "train", "evaluate", "promote"):
+        assert re.search(rf" {stage} +success in [\d.]+ s", told)
+    epochs = [f"epoch {number} of 6: loss" for number in range(1, 7)]
+    assert [told.count(epoch) for epoch in epochs] == [1] * 6
+    store = default_store()
+    for language in LANGUAGES:
+        row = result["languages"][language]
+        assert row["clips"] == catalog.read(store, language, ["clip_id"]).num_rows
+        assert row["speakers"] == 5
+        assert row["copies"] > 0
+        assert row["quarantined"] == len(catalog.quarantined(store, language))
+        assert re.search(rf"│ {language} .*│ +{row['clips']} │ +5 │", told)
+    assert f"macro-F1 {result['macro_f1']:.3f}" in told
+    assert "Version 1 of the model is champion: There was no champion." in told
+    assert result["peak_rss_mib"] > max(stage["peak_rss_mib"] for stage in result["stages"].values()) / 2
+    assert {name.split("-")[0] for name in re.findall(r"│ (\S+\.mp3) ", told)} == set(LANGUAGES)
+
+
+@pytest.mark.usefixtures("first_run")
+def test_the_demo_does_not_pass_one_site_off_as_another(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("path,language,speaker,split,licence,source\n")
+    other = cli("demo", "--corpus", str(tmp_path))
+    assert other.returncode == 2
+    assert "stop it with `make down` first" in other.stderr
+    absent = cli("demo", "--corpus", str(tmp_path / "absent"))
+    assert absent.returncode == 2
+    assert "does not exist" in absent.stderr
 
 
 def test_the_whole_chain_succeeds_and_names_its_tasks(first_run: tuple[str, list[dict[str, Any]]]) -> None:
@@ -155,6 +208,13 @@ def test_a_language_that_fails_leaves_the_others_green(airflow: AirflowApi) -> N
     assert any("answers 404" in line for line in airflow.log_lines(failed))
 
 
+def test_what_airflow_refuses_is_one_sentence(airflow: AirflowApi) -> None:
+    with pytest.raises(LangaudioError, match=r"Airflow refuses POST /api/v2/dags/no_such_dag/dagRuns"):
+        airflow.trigger("no_such_dag", {})
+    with pytest.raises(LangaudioError, match=r"(?s)Airflow refuses POST .*epochs"):
+        airflow.trigger("language_audio", {"epochs": 0})
+
+
 @pytest.mark.usefixtures("first_run")
 def test_a_bucket_with_a_fault_is_not_trained_on_until_it_is_mended(airflow: AirflowApi) -> None:
     store = default_store()
@@ -213,6 +273,12 @@ def test_every_server_listens_on_loopback_only(home: Path) -> None:
     assert {address.ip for address in listening} == {"127.0.0.1"}
 
 
+def test_the_status_tells_that_all_are_well(home: Path) -> None:
+    told = cli("status").stdout
+    for service in services.listening(settings()):
+        assert re.search(rf"{service.title} +│ {service.url} +│ well ", told)
+
+
 def test_a_second_up_changes_nothing(home: Path) -> None:
     before = (home / "supervisord.pid").read_text()
     services.up(lambda: None, print)
@@ -252,6 +318,7 @@ def test_when_a_service_dies_the_others_stop_and_its_log_is_told(home: Path) -> 
     note = services.death_note(home)
     assert note
     assert note.startswith("s3 ended by itself.")
+    assert note in cli("status").stdout
     for service in services.listening(settings()):
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", int(service.url.rsplit(":", 1)[1]))) != 0
