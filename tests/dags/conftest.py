@@ -14,15 +14,19 @@ import pytest
 from langaudio.services.config import PROJECT
 
 
-@pytest.fixture(scope="session")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow"))}
+def parse(folder: Path, airflow_home: Path) -> dict[str, Any]:
+    """Return what tests/dags/parse.py tells of a folder of DAG files."""
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("parse.py")), str(PROJECT / "dags")],
-        env=environment,
+        [sys.executable, str(Path(__file__).with_name("parse.py")), str(folder)],
+        env={**os.environ, "AIRFLOW_HOME": str(airflow_home)},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
+
+
+@pytest.fixture(scope="session")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return parse(PROJECT / "dags", tmp_path_factory.mktemp("airflow"))

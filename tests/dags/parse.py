@@ -6,23 +6,36 @@ Run as a script: what a DAG file imports must not be hidden by what the tests ha
 import json
 import socket
 import sys
+import traceback
 from pathlib import Path
 
 from airflow.dag_processing.dagbag import BundleDagBag
+from airflow.sdk.execution_time import context
 from airflow.serialization.serialized_objects import DagSerialization
-from airflow.utils import session
+from sqlalchemy import Engine, event
 
 HEAVY = ("torch", "torchaudio", "lightning", "scrapy", "mlflow", "boto3", "pyarrow", "onnxruntime")
 
 
+reached: list[str] = []
+
+
 def shut(*_: object, **__: object) -> None:
+    # Noted as well as raised: Airflow's search for variables and connections swallows what is raised.
+    calls = traceback.extract_stack()[:-1]
+    reached.append(
+        next((call.filename for call in calls if sys.argv[1] in call.filename), calls[-1].filename)
+    )
     raise RuntimeError("a DAG file reached for the database or the network while it was parsed")
 
 
 def main() -> None:
     loaded_before = set(sys.modules)
     socket.socket.connect = shut  # type: ignore[method-assign,assignment]
-    session.create_session = shut  # type: ignore[assignment]
+    event.listen(Engine, "do_connect", shut)
+    # What the SDK asks Airflow's API for goes through the process that parses, which is not there in tests.
+    context._get_variable = shut  # type: ignore[assignment]
+    context._get_connection = shut  # type: ignore[assignment]
 
     folder = Path(sys.argv[1])
     bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="tests", safe_mode=False)
@@ -55,7 +68,7 @@ def main() -> None:
         for dag in bag.dags.values()
     }
     heavy = sorted(name for name in HEAVY if name in set(sys.modules) - loaded_before)
-    print(json.dumps({"dags": described, "errors": bag.import_errors, "heavy": heavy}))
+    print(json.dumps({"dags": described, "errors": bag.import_errors, "reached": reached, "heavy": heavy}))
 
 
 if __name__ == "__main__":

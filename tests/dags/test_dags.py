@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from langaudio.services.config import PROJECT
+from tests.dags.conftest import parse
 
 DAGS = {
     "language_audio": "language_audio.py",
@@ -34,8 +36,23 @@ def test_every_file_is_listed_and_gives_its_dag(parsed: dict[str, Any]) -> None:
 
 
 def test_parsing_asks_neither_database_nor_network(parsed: dict[str, Any]) -> None:
-    # tests/dags/parse.py shuts both, so an attempt is an import error.
+    # tests/dags/parse.py shuts both, so an attempt is an import error, if nothing swallows it.
     assert parsed["errors"] == {}
+    assert parsed["reached"] == []
+
+
+def test_what_reaches_out_while_parsing_would_be_noticed(tmp_path: Path) -> None:
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    reaching = {
+        "sdk.py": "from airflow.sdk import Variable; Variable.get('x', default=None)",
+        "models.py": "from airflow.models import Variable; Variable.get('x', default_var=None)",
+        "caught.py": "from airflow.sdk import Connection\ntry: Connection.get('x')\nexcept Exception: pass",
+    }
+    for name, code in reaching.items():
+        (folder / name).write_text(f"{code}\n")
+    reached = parse(folder, tmp_path / "airflow")["reached"]
+    assert {Path(file).name for file in reached} == reaching.keys()
 
 
 def test_parsing_imports_nothing_heavy(parsed: dict[str, Any]) -> None:
