@@ -26,7 +26,7 @@ from langaudio.services.watch import DEATH_NOTE
 from langaudio.settings import Settings, settings
 from langaudio.store import default_store
 
-_START_TIMEOUT_S = 180
+_START_TIMEOUT_S = 600  # for a machine that is busy: one that ends is noticed at once
 _RUNNING = 1  # the state of a supervisord that is not ending
 _LONGEST_SOCKET = 107  # bytes of a Unix socket's path, on Linux
 
