@@ -297,7 +297,7 @@ def status() -> None:
     if services.running(settings().home):
         Console().print(services_table())
         return
-    typer.echo("No services are running; start them with `make up`.")
+    typer.echo(f"No services of {settings().home} are running; start them with `make up`.")
     if note := services.death_note(settings().home):
         typer.echo(note)
 

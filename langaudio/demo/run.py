@@ -88,6 +88,7 @@ def _run(corpus: Path | None, epochs: int, console: Console) -> None:
     result["demo_s"] = round(time.monotonic() - begin, 1)
     (settings().home / "demo.json").write_text(json.dumps(result, indent=1))
     _tell(console, result)
+    _tell_of_services(console, corpus)
     if corpus is None and result["macro_f1"] < LEAST_MACRO_F1:
         console.print(f"[red]macro-F1 {result['macro_f1']:.3f} is below {LEAST_MACRO_F1}.[/red]")
         sys.exit(1)
@@ -222,7 +223,7 @@ def _identify_unheard(store: Store, languages: list[str]) -> list[tuple[str, Ide
     for language in languages[:3]:
         clips = catalog.read(store, language, ["clip_id", "split"])
         clip_id = clips.filter(pc.field("split") == "test")["clip_id"][0].as_py()
-        file = folder / f"{language}-{clip_id}.mp3"
+        file = folder / f"{language}-{clip_id[:12]}.mp3"
         file.write_bytes(store.get(keys.raw(language, clip_id, "mp3")))
         answers.append((file.name, identify(file, champion)))
     return answers
@@ -254,10 +255,14 @@ def _tell(console: Console, result: dict[str, Any]) -> None:
     console.print(f"Version {model['version']} of the model is {model['alias']}: {model['reason']}")
     console.print(f"Model and pictures: {settings().mlflow_uri}/#/models/{settings().bucket}")
     console.print("", report.identification_table(_identify_unheard(default_store(), languages)))
+
+
+def _tell_of_services(console: Console, corpus: Path | None) -> None:
     password_file, _ = config.password(settings())
+    stop = "make down" if corpus is None else f"make down CORPUS={corpus}"
     console.print(
         f"\nThe services go on running (Airflow: http://127.0.0.1:{settings().airflow_port}, login: admin, "
-        f"password in {report.shown(password_file)}); `make down` stops them."
+        f"password in {report.shown(password_file)}); `{stop}` stops them."
     )
 
 

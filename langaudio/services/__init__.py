@@ -95,7 +95,7 @@ def down(tell: Callable[[str], None]) -> None:
     """Stop all services and wait until they are gone."""
     home = settings().home
     if _state(home) is None:
-        tell("No services are running.")
+        tell(f"No services of {home} are running.")
         return
     if running(home):
         _supervisor(home).shutdown()

@@ -51,4 +51,4 @@ def test_a_path_too_long_for_a_socket_is_told(home: Path, monkeypatch: pytest.Mo
 def test_nothing_that_runs_is_nothing_to_stop(home: Path) -> None:
     told: list[str] = []
     services.down(told.append)
-    assert told == ["No services are running."]
+    assert told == [f"No services of {home} are running."]
