@@ -186,7 +186,7 @@ def upload(
     return report
 
 
-@task(pool="cpu", map_index_template="{{ language }}", outlets=[AUGMENTED])
+@task(pool="augment", map_index_template="{{ language }}", outlets=[AUGMENTED])
 def augment(
     language: str, params: Any = None, run_id: Any = None, outlet_events: Any = None
 ) -> dict[str, Any]:

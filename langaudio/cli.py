@@ -106,6 +106,12 @@ def augment(
         float, typer.Option(help="A language with less training speech gets more copies, up to four times.")
     ] = 30.0,
     seed: Seed = 0,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Processes; 0: one a core. LANGAUDIO_WORKERS if left out.", show_default=False
+        ),
+    ] = None,
     run_id: RunId = "manual",
 ) -> None:
     """Multiply a language's training clips into shards; only what is missing is made."""
@@ -113,7 +119,13 @@ def augment(
 
     _tell(
         stages.augment(
-            language, run=run_id, recipe=recipe, copies=copies, balance_minutes=balance_minutes, seed=seed
+            language,
+            run=run_id,
+            recipe=recipe,
+            copies=copies,
+            balance_minutes=balance_minutes,
+            seed=seed,
+            workers=workers,
         )
     )
 

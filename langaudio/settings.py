@@ -82,6 +82,11 @@ class Settings(BaseSettings):
     max_clip_s: float = Field(900.0, gt=0, description="Longer clips are quarantined.")
     min_speech_s: float = Field(1.0, ge=0, description="Clips with less speech are quarantined.")
 
+    workers: int = Field(
+        0, ge=0, description="Processes that augment a language; 0: as many as there are cores to use."
+    )
+    shard_mib: float = Field(64.0, gt=0, description="Size (MiB) at which a shard is closed.")
+
     airflow_port: int = Field(8080, ge=1, le=65535, description="Port of Airflow's UI and API.")
     s3_port: int = Field(9000, ge=1, le=65535, description="Port of the local S3 server.")
     mlflow_port: int = Field(5000, ge=1, le=65535, description="Port of the local MLflow.")

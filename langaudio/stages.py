@@ -103,14 +103,12 @@ def upload(language: str, *, source: str, run: str) -> dict[str, Any]:
     return _reported(upload, language, source=source, run=run)
 
 
-def augment(
-    language: str, *, run: str, recipe: str, copies: int, balance_minutes: float, seed: int
-) -> dict[str, Any]:
+def augment(language: str, *, run: str, workers: int | None = None, **options: Any) -> dict[str, Any]:
+    """Augment a language; ``options`` are those of ``langaudio.augment.stage.augment``."""
     from langaudio.augment.stage import augment
 
-    return _reported(
-        augment, language, run=run, recipe=recipe, copies=copies, balance_minutes=balance_minutes, seed=seed
-    )
+    options["workers"] = settings().workers if workers is None else workers
+    return _reported(augment, language, run=run, shard_mib=settings().shard_mib, **options)
 
 
 def check() -> dict[str, Any]:
@@ -145,7 +143,8 @@ def changed(wanted: Sequence[str] | None, *, recipe: str, epochs: int, seed: int
 
 
 def _ready(wanted: Sequence[str] | None, recipe: str, seed: int) -> tuple[list[str], str]:
-    from langaudio.augment.stage import read_index, seeded_id
+    from langaudio.augment.shards import read_index
+    from langaudio.augment.stage import seeded_id
     from langaudio.store import default_store
 
     for code in wanted or ():

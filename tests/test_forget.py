@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from langaudio import catalog, registry
-from langaudio.augment.stage import augment, read_index, seeded_id
+from langaudio.augment.shards import read_index
+from langaudio.augment.stage import augment, seeded_id
 from langaudio.crawl.clips import Sighting
 from langaudio.crawl.stage import crawl
 from langaudio.crawl.staging import Staging

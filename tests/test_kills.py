@@ -20,7 +20,8 @@ import pytest
 
 from langaudio import catalog
 from langaudio.audio import decode
-from langaudio.augment.stage import read_index, seeded_id
+from langaudio.augment.shards import read_index
+from langaudio.augment.stage import seeded_id
 from langaudio.doctor import diagnose
 from langaudio.store import Store, store_of_bucket
 from tests.conftest import settings_of

@@ -1,55 +1,67 @@
 """The augment stage: training clips of a language, cut into segments and multiplied, into shards.
 
-A shard is a tar in WebDataset's layout: ``<clip_id>-<segment>-<copy>`` with ``.flac`` (16 kHz mono) and
-``.json`` (where it comes from and what was drawn). Copy 0 is the segment as it was spoken. A run writes
-its shards into a folder of its own and closes it with ``index.parquet``; what has no index does not count.
+It does what is missing for (clip, recipe, copies), in batches: what a batch has closed is not done again,
+whatever happens to the run. Clips are fetched and shards are put here; `langaudio.augment.workers` does the
+work in between.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
 import math
-import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-from langaudio import audio, catalog, languages
-from langaudio.augment.recipe import Recipe, load
+from langaudio import catalog, languages
+from langaudio.augment.recipe import load
+from langaudio.augment.rendering import Job, Renderer
+from langaudio.augment.shards import ShardWriter, read_index
+from langaudio.augment.workers import Unrendered, Workers, cores
 from langaudio.errors import LangaudioError
-from langaudio.store import Store, keys
+from langaudio.store import MissingObject, Store, keys
 
 log = logging.getLogger(__name__)
 
 MOST_TIMES_COPIES = 4
 
-INDEX_SCHEMA = pa.schema(
-    [
-        pa.field("clip_id", pa.string(), nullable=False),
-        pa.field("segment", pa.int32(), nullable=False),
-        pa.field("copy", pa.int32(), nullable=False),
-        pa.field("shard", pa.string(), nullable=False),
-        pa.field("begin_s", pa.float64(), nullable=False),
-        pa.field("end_s", pa.float64(), nullable=False),
-    ]
-)
+_BATCH_CLIPS = 1_000
+"""Minutes of work, which are lost if it is killed. A number of clips, so that what is left after a kill falls
+into the same batches."""
+
+_SPEECH_WORTH_A_PROCESS_S = 300
+"""To start a process takes about as long as to make a copy of five minutes of speech."""
+
+_REASONS_KEPT = 100
+_READERS = 8
 
 
 @dataclass(frozen=True)
 class AugmentReport:
-    """What an augment run did: counts, and clips that could not be augmented with the reason."""
+    """What an augment run did.
+
+    Attributes:
+        recipe_id: under which the copies lie.
+        clips: training clips of the language.
+        copies: augmented copies of each of their segments.
+        written: samples that were missing, and are written now.
+        failed: number of clips that could not be augmented.
+        reasons: the first hundred of them, with the reason; the log has all.
+    """
 
     recipe_id: str
     clips: int
     copies: int
-    written: int
-    failed: dict[str, str] = field(default_factory=dict)
+    written: int = 0
+    failed: int = 0
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 def augment(
@@ -61,19 +73,24 @@ def augment(
     copies: int = 2,
     balance_minutes: float = 30.0,
     seed: int = 0,
-    shard_mib: int = 64,
+    shard_mib: float = 64,
+    workers: int = 0,
 ) -> AugmentReport:
     """Write the copies of a language's training clips that are missing.
+
+    Memory does not grow with the language, but for some 100 bytes a clip. The bytes that are written do not
+    depend on the number of workers.
 
     Args:
         store: the bucket.
         language: the language's tag.
-        run: the run's id, which names the shards' folder.
+        run: the run's id, which names the shards' folders.
         recipe: name of a packaged recipe, or path of one.
         copies: augmented copies of each segment, for a language with speech enough.
         balance_minutes: minutes of training speech that are enough; see ``copies_for``.
         seed: of all random draws.
         shard_mib: size (MiB) at which a shard is closed.
+        workers: processes that do the work, at most; 0 means as many as there are cores to use.
 
     Raises:
         LangaudioError: unknown language, bad recipe, or no training clips at all.
@@ -83,24 +100,26 @@ def augment(
         raise LangaudioError(f"copies is {copies}; it must be 0 or more.")
     loaded, recipe_id = load(recipe), seeded_id(recipe, seed)
     training = _training_clips(store, language)
-    wanted_copies = copies_for(sum(row["speech_s"] for row in training), copies, balance_minutes)
-    missing = _missing(read_index(store, recipe_id, language), training, wanted_copies)
-    folder = f"{keys.run_id(run)[:150]}-{_digest(missing)}"
-    writer = _ShardWriter(store, recipe_id, language, folder, shard_mib * 2**20)
-    failed: dict[str, str] = {}
-    by_id = {row["clip_id"]: row for row in training}
-    files = store.get_many(keys.raw(language, clip_id, by_id[clip_id]["format"]) for clip_id in missing)
-    for number, (clip_id, (_, data)) in enumerate(zip(missing, files, strict=True), 1):
-        try:
-            for sample, flac in _samples(data, by_id[clip_id], missing[clip_id], loaded, seed):
-                writer.add(sample | {"recipe_id": recipe_id, "seed": seed}, flac)
-        except LangaudioError as error:
-            failed[clip_id] = str(error)
-            log.warning("%s: %s is not augmented: %s", language, clip_id, error)
-        if number % 100 == 0:
-            log.info("%s: %d of %d clips augmented", language, number, len(missing))
-    writer.close()
-    report = AugmentReport(recipe_id, len(training), wanted_copies, len(writer.index), failed)
+    wanted = copies_for(pc.sum(training["speech_s"]).as_py(), copies, balance_minutes)
+    missing = _Missing(store, recipe_id, language, training, wanted)
+    written, failed, reasons = 0, 0, {}
+    number = min(workers or cores(), math.ceil(missing.speech_s / _SPEECH_WORTH_A_PROCESS_S))
+    with Workers(max(1, number), Renderer(language, loaded, recipe_id, seed)) as processes:
+        for batch in missing.batches():
+            folder = f"{keys.run_id(run)[:150]}-{_digest(batch)}"
+            with ShardWriter(store, recipe_id, language, folder, round(shard_mib * 2**20)) as writer:
+                for clip_id, result in _rendered(store, language, batch, processes):
+                    try:
+                        for sample in result.result():
+                            writer.add(sample)
+                    except (MissingObject, Unrendered) as error:
+                        failed += 1
+                        log.warning("%s: %s is not augmented: %s", language, clip_id, error)
+                        if failed <= _REASONS_KEPT:
+                            reasons[clip_id] = str(error)
+            written += writer.written
+            log.info("%s: %d samples written of %d clips to augment", language, written, missing.clips)
+    report = AugmentReport(recipe_id, training.num_rows, wanted, written, failed, reasons)
     log.info("%s: %s", language, json.dumps(asdict(report)))
     return report
 
@@ -137,123 +156,65 @@ def copies_for(speech_s: float, copies: int, balance_minutes: float) -> int:
     return math.ceil(copies * min(MOST_TIMES_COPIES, max(1.0, balance_minutes * 60 / speech_s)))
 
 
-def read_index(store: Store, recipe_id: str, language: str) -> pa.Table:
-    """Return which sample stands in which shard, each once, sorted by clip, segment and copy."""
-    found = [item.key for item in store.list(keys.augmented(recipe_id, language))]
-    indexes = [key for key in found if key.endswith("/index.parquet")]
-    tables = [pq.read_table(io.BytesIO(data), schema=INDEX_SCHEMA) for _, data in store.get_many(indexes)]
-    if not tables:
-        return INDEX_SCHEMA.empty_table()
-    identity = ["clip_id", "segment", "copy"]
-    # Two runs that overlapped may both have written a sample: its bytes are the same, so any will do.
-    ordered = pa.concat_tables(tables).sort_by([(name, "ascending") for name in (*identity, "shard")])
-    rest = [name for name in INDEX_SCHEMA.names if name not in identity]
-    once = ordered.group_by(identity, use_threads=False).aggregate([(name, "first") for name in rest])
-    return once.rename_columns([name.removesuffix("_first") for name in once.column_names]).select(
-        INDEX_SCHEMA.names
-    )
-
-
-def _training_clips(store: Store, language: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = catalog.read(
-        store, language, ["clip_id", "format", "speaker_id", "speech_s", "split"]
-    ).to_pylist()
-    training = [row for row in rows if row["split"] == "train"]
-    if not training:
+def _training_clips(store: Store, language: str) -> pa.Table:
+    rows = catalog.read(store, language, ["clip_id", "format", "speaker_id", "speech_s", "split"])
+    training = rows.filter(pc.equal(rows["split"], "train"))
+    if training.num_rows == 0:
         raise LangaudioError(
-            f"{language!r} has {len(rows)} clips and none for training: crawl and upload more speakers first."
+            f"{language!r} has {rows.num_rows} clips and none for training: crawl and upload more speakers "
+            "first."
         )
     return training
 
 
-def _missing(index: pa.Table, training: list[dict[str, Any]], copies: int) -> dict[str, list[int]]:
-    """Return for each clip that lacks copies which ones; a clip's segments are written together."""
-    written: dict[str, set[int]] = {}
-    for clip_id, copy in zip(index["clip_id"].to_pylist(), index["copy"].to_pylist(), strict=True):
-        written.setdefault(clip_id, set()).add(copy)
-    every = range(copies + 1)
-    missing = {
-        row["clip_id"]: [copy for copy in every if copy not in written.get(row["clip_id"], ())]
-        for row in training
-    }
-    return {clip_id: lacking for clip_id, lacking in missing.items() if lacking}
+class _Missing:
+    """The clips that lack copies; a clip that has a copy has it of all its segments."""
+
+    def __init__(self, store: Store, recipe_id: str, language: str, training: pa.Table, copies: int) -> None:
+        self._every = range(copies + 1)
+        written = read_index(store, recipe_id, language, ["clip_id", "copy"])
+        written = written.filter(pc.less_equal(written["copy"], copies))
+        self._written = written.group_by("clip_id").aggregate([("copy", "list")])
+        counts = pc.list_value_length(self._written["copy_list"])
+        complete = self._written.filter(pc.equal(counts, copies + 1))["clip_id"]
+        self._training = training.filter(
+            pc.invert(pc.is_in(training["clip_id"], value_set=complete.combine_chunks()))
+        )
+        self.clips = self._training.num_rows
+        self.speech_s = pc.sum(self._training["speech_s"]).as_py() or 0.0
+
+    def batches(self) -> Iterator[list[dict[str, Any]]]:
+        """Yield rows of the catalog, each with the list ``copies`` of those that it lacks."""
+        known = self._written["clip_id"].combine_chunks()
+        for begin in range(0, self.clips, _BATCH_CLIPS):
+            batch = self._training.slice(begin, _BATCH_CLIPS)
+            places = pc.index_in(batch["clip_id"], value_set=known)
+            written = self._written["copy_list"].take(places).to_pylist()
+            yield [
+                row | {"copies": [copy for copy in self._every if copy not in (has or ())]}
+                for row, has in zip(batch.to_pylist(), written, strict=True)
+            ]
 
 
-def _samples(
-    data: bytes, row: dict[str, Any], copies: list[int], recipe: Recipe, seed: int
-) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """Yield the description and the FLAC bytes of each wanted copy of each segment."""
-    samples = audio.decode(data).samples
-    segments = audio.speech_segments(audio.speech_regions(samples))
-    for segment, (begin_s, end_s) in enumerate(segments):
-        spoken = samples[round(begin_s * audio.SAMPLE_RATE) : round(end_s * audio.SAMPLE_RATE)]
-        for copy in copies:
-            rendered, steps = (
-                recipe.copy(spoken, audio.SAMPLE_RATE, seed, row["clip_id"], copy, segment)
-                if copy
-                else (spoken, [])
-            )
-            yield (
-                {
-                    "clip_id": row["clip_id"],
-                    "speaker_id": row["speaker_id"],
-                    "segment": segment,
-                    "begin_s": begin_s,
-                    "end_s": end_s,
-                    "copy": copy,
-                    "steps": steps,
-                },
-                audio.to_flac(rendered, audio.SAMPLE_RATE),
-            )
+def _rendered(
+    store: Store, language: str, batch: list[dict[str, Any]], processes: Workers
+) -> Iterator[tuple[str, Future[Any]]]:
+    """Yield each clip with the future of its samples, which is done, in order; fetch clips a few ahead."""
+    with ThreadPoolExecutor(_READERS) as readers:
+
+        def jobs() -> Iterator[tuple[str, Callable[[], Job]]]:
+            for row in batch:
+                key = keys.raw(language, row["clip_id"], row["format"])
+                yield row["clip_id"], partial(_job, row, readers.submit(store.get, key))
+
+        yield from processes.map(jobs())
 
 
-class _ShardWriter:
-    """Collects samples in memory, puts a shard when it is full, and the index at the end."""
-
-    def __init__(self, store: Store, recipe_id: str, language: str, folder: str, shard_bytes: int) -> None:
-        self._store, self._language, self._shard_bytes = store, language, shard_bytes
-        self._where = recipe_id, language, folder
-        self._shards = 0
-        self.index: list[dict[str, Any]] = []
-        self._begin_shard()
-
-    def add(self, sample: dict[str, Any], flac: bytes) -> None:
-        name = f"{sample['clip_id']}-{sample['segment']:03d}-{sample['copy']:02d}"
-        described = json.dumps(sample | {"language": self._language}, sort_keys=True).encode()
-        for extension, content in (("flac", flac), ("json", described)):
-            # TarInfo's defaults (no time, no owner) keep the bytes of a shard reproducible.
-            member = tarfile.TarInfo(f"{name}.{extension}")
-            member.size = len(content)
-            self._tar.addfile(member, io.BytesIO(content))
-        entry = {column: sample[column] for column in INDEX_SCHEMA.names if column != "shard"}
-        self.index.append(entry | {"shard": self._key()})
-        if self._buffer.tell() >= self._shard_bytes:
-            self._put_shard()
-
-    def close(self) -> None:
-        """Put the last shard, then the index that makes the folder count."""
-        if not self.index:
-            return
-        if self._tar.getmembers():
-            self._put_shard()
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(self.index, schema=INDEX_SCHEMA), buffer, compression="zstd")
-        self._store.put(keys.augmented(*self._where, "index.parquet"), buffer.getvalue())
-
-    def _begin_shard(self) -> None:
-        self._buffer = io.BytesIO()
-        self._tar = tarfile.open(fileobj=self._buffer, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
-
-    def _put_shard(self) -> None:
-        self._tar.close()
-        self._store.put(self._key(), self._buffer.getvalue())
-        self._shards += 1
-        self._begin_shard()
-
-    def _key(self) -> str:
-        return keys.augmented(*self._where, f"shard-{self._shards:06d}.tar")
+def _job(row: dict[str, Any], data: Future[bytes]) -> Job:
+    return Job(row["clip_id"], row["speaker_id"], row["copies"], data.result())
 
 
-def _digest(missing: dict[str, list[int]]) -> str:
+def _digest(batch: list[dict[str, Any]]) -> str:
     """Name the work, so that other work of the same run goes to another folder."""
-    return hashlib.sha256(json.dumps(missing, sort_keys=True).encode()).hexdigest()[:8]
+    work = {row["clip_id"]: row["copies"] for row in batch}
+    return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:8]

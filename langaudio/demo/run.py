@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from langaudio import catalog, report, services
-from langaudio.augment.stage import read_index
+from langaudio.augment.shards import read_index
 from langaudio.demo import contents
 from langaudio.demo.corpus import made_with
 from langaudio.demo.site import build_from_corpus, build_synthetic

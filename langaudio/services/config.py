@@ -136,7 +136,8 @@ def write_pools(settings: Settings) -> Path:
     cores = len(os.sched_getaffinity(0))
     pools = {
         "crawl": (1, "Crawls: one host is asked by one task at a time."),
-        "cpu": (cores, "Decoding and augmentation: a task a core."),
+        "cpu": (cores, "Uploads: a task a core."),
+        "augment": (1, "Augmentation: one task on a machine, which takes all its cores."),
         "train": (1, "Training and scoring."),
     }
     file = settings.home / "pools.json"

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from langaudio import audio
-from langaudio.augment.stage import read_index
+from langaudio.augment.shards import read_index
 from langaudio.errors import LangaudioError
 from langaudio.store import Store, keys
 from langaudio.train import cache

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from langaudio import catalog
-from langaudio.augment.stage import read_index
+from langaudio.augment.shards import read_index
 from langaudio.errors import LangaudioError
 from langaudio.speakers import Split
 from langaudio.store import Store

@@ -11,20 +11,25 @@ import pytest
 import soundfile
 
 from langaudio import audio, catalog
-from langaudio.augment import rebuild
-from langaudio.augment.stage import augment, copies_for, read_index, seeded_id
-from langaudio.errors import LangaudioError
+from langaudio.augment import rebuild, stage
+from langaudio.augment.shards import read_index
+from langaudio.augment.stage import augment, copies_for, seeded_id
+from langaudio.errors import LangaudioError, Unavailable
 from langaudio.store import Store, keys
 from tests.test_catalog import row
 
 RECIPE = "default"
 
 
-def publish(store: Store, clips: dict[str, bytes], split: str = "train", part: str = "one") -> None:
+def publish(
+    store: Store, clips: dict[str, bytes], split: str = "train", part: str = "one", speech_s: float = 5.0
+) -> None:
     rows = []
     for clip_id, data in clips.items():
         store.put(keys.raw("fr", clip_id, "mp3"), data)
-        rows.append(row(clip_id, split=split, speech_s=5.0, first_seen=datetime(2026, 11, 1, tzinfo=UTC)))
+        rows.append(
+            row(clip_id, split=split, speech_s=speech_s, first_seen=datetime(2026, 11, 1, tzinfo=UTC))
+        )
     catalog.write_part(store, "fr", part, rows)
 
 
@@ -109,6 +114,40 @@ def test_shards_are_the_same_bytes_on_any_worker_and_in_any_order(store: Store, 
     assert samples_of(store, report.recipe_id) == before
 
 
+def test_the_bytes_are_the_same_whatever_the_number_of_workers(
+    store: Store, spoken: bytes, also_spoken: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    clips = {f"clip{number}": (spoken, also_spoken)[number % 2] for number in range(9)}
+    publish(store, clips | {"clip4": b"no audio"}, speech_s=400.0)
+    written = []
+    for workers in (1, 3):
+        report = augment(store, "fr", run="one", copies=1, balance_minutes=0, shard_mib=0.3, workers=workers)
+        written.append({item.key: store.get(item.key) for item in store.list("augmented/")})
+        for key in written[-1]:
+            store.delete(key)
+    assert len(written[0]) > 3
+    assert written[0] == written[1]
+    assert report.reasons.keys() == {"clip4"}
+    assert sum("clip4 is not augmented" in record.getMessage() for record in caplog.records) == 2
+
+
+def test_what_a_batch_has_closed_is_not_done_again(
+    store: Store, spoken: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "_BATCH_CLIPS", 2)
+    publish(store, {f"clip{number}": spoken for number in range(5)})
+    whole = augment(store, "fr", run="one", copies=1, balance_minutes=0)
+    folders = store.folders(keys.augmented(whole.recipe_id, "fr"))
+    assert len(folders) == 3
+    everything = {item.key: store.get(item.key) for item in store.list("augmented/")}
+    # As if it had been killed before the second batch was closed.
+    for item in list(store.list(f"augmented/{whole.recipe_id}/fr/{folders[1]}/")):
+        store.delete(item.key)
+    again = augment(store, "fr", run="one", copies=1, balance_minutes=0)
+    assert 0 < again.written < whole.written
+    assert {item.key: store.get(item.key) for item in store.list("augmented/")} == everything
+
+
 def test_runs_that_overlap_count_once(store: Store, spoken: bytes) -> None:
     publish(store, {"aa": spoken})
     report = augment(store, "fr", run="one", copies=1, balance_minutes=0)
@@ -138,9 +177,31 @@ def test_a_shard_is_closed_at_its_size(store: Store, spoken: bytes) -> None:
 def test_a_clip_that_cannot_be_decoded_is_reported_and_stops_nothing(store: Store, spoken: bytes) -> None:
     publish(store, {"aa": spoken, "bb": b"no audio"})
     report = augment(store, "fr", run="one", copies=1)
-    assert list(report.failed) == ["bb"]
-    assert "does not decode" in report.failed["bb"]
+    assert report.failed == 1
+    assert "does not decode" in report.reasons["bb"]
     assert set(read_index(store, report.recipe_id, "fr")["clip_id"].to_pylist()) == {"aa"}
+
+
+def test_a_clip_whose_file_is_not_there_is_reported_and_stops_nothing(store: Store, spoken: bytes) -> None:
+    publish(store, {"aa": spoken, "bb": spoken})
+    store.delete(keys.raw("fr", "aa", "mp3"))
+    report = augment(store, "fr", run="one", copies=1)
+    assert report.failed == 1
+    assert "raw/fr/aa.mp3" in report.reasons["aa"]
+    assert set(read_index(store, report.recipe_id, "fr")["clip_id"].to_pylist()) == {"bb"}
+
+
+def test_a_bucket_that_does_not_answer_stops_the_stage(store: Store, spoken: bytes) -> None:
+    publish(store, {"aa": spoken})
+
+    class Away(Store):
+        def get(self, key: str, max_bytes: int | None = None) -> bytes:
+            if key.startswith("raw/"):
+                raise Unavailable("It does not answer.")
+            return super().get(key, max_bytes)
+
+    with pytest.raises(Unavailable):
+        augment(Away(store._client, store.bucket), "fr", run="one", copies=1)
 
 
 def test_another_seed_makes_other_copies_beside_the_first(store: Store, spoken: bytes) -> None:

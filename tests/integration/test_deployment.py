@@ -22,7 +22,7 @@ import soundfile
 
 from langaudio import catalog, doctor, registry, services
 from langaudio.audio import SAMPLE_RATE, decode
-from langaudio.augment.stage import read_index
+from langaudio.augment.shards import read_index
 from langaudio.demo.run import LEAST_MACRO_F1
 from langaudio.errors import LangaudioError
 from langaudio.identify import identify

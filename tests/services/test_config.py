@@ -63,3 +63,4 @@ def test_ports_come_from_settings_and_bind_to_loopback(tmp_path: Path) -> None:
 def test_one_crawl_at_a_time(tmp_path: Path) -> None:
     pools = json.loads(config.write_pools(settings_in(tmp_path)).read_text())
     assert pools["crawl"]["slots"] == 1
+    assert pools["augment"]["slots"] == 1

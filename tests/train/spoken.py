@@ -20,7 +20,7 @@ import soxr
 import torch
 
 from langaudio import audio, catalog, registry
-from langaudio.augment.stage import INDEX_SCHEMA
+from langaudio.augment.shards import INDEX_SCHEMA
 from langaudio.demo.voices import SAMPLE_RATE, VOICES, speak
 from langaudio.settings import Settings
 from langaudio.store import Store, keys
