@@ -6,11 +6,15 @@ Every transform takes float32 samples, ``(samples,)`` or ``(channels, samples)``
 
 from langaudio.augment.compose import Compose, OneOf, SomeOf
 from langaudio.augment.high_pass_filter import HighPassFilter
+from langaudio.augment.lossy_codec import LossyCodec
 from langaudio.augment.pitch_scale import PitchScale
 from langaudio.augment.polarity_inversion import PolarityInversion
 from langaudio.augment.random_gain import RandomGain
 from langaudio.augment.recipe import Recipe, load
 from langaudio.augment.registry import TRANSFORMS, from_dict, rebuild
+from langaudio.augment.room_reverb import RoomReverb
+from langaudio.augment.speed_perturbation import SpeedPerturbation
+from langaudio.augment.telephone_band import TelephoneBand
 from langaudio.augment.time_mask import TimeMask
 from langaudio.augment.transform import BadAudio, BadParameter, Transform
 from langaudio.augment.white_noise import WhiteNoise
@@ -21,12 +25,16 @@ __all__ = [
     "BadParameter",
     "Compose",
     "HighPassFilter",
+    "LossyCodec",
     "OneOf",
     "PitchScale",
     "PolarityInversion",
     "RandomGain",
     "Recipe",
+    "RoomReverb",
     "SomeOf",
+    "SpeedPerturbation",
+    "TelephoneBand",
     "TimeMask",
     "Transform",
     "WhiteNoise",

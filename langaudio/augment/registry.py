@@ -8,9 +8,13 @@ from typing import Any, TypeVar
 
 from langaudio.augment.compose import Compose, OneOf, SomeOf
 from langaudio.augment.high_pass_filter import HighPassFilter
+from langaudio.augment.lossy_codec import LossyCodec
 from langaudio.augment.pitch_scale import PitchScale
 from langaudio.augment.polarity_inversion import PolarityInversion
 from langaudio.augment.random_gain import RandomGain
+from langaudio.augment.room_reverb import RoomReverb
+from langaudio.augment.speed_perturbation import SpeedPerturbation
+from langaudio.augment.telephone_band import TelephoneBand
 from langaudio.augment.time_mask import TimeMask
 from langaudio.augment.transform import Audio, Augmenter, BadParameter, Transform, check_audio
 from langaudio.augment.white_noise import WhiteNoise
@@ -18,7 +22,18 @@ from langaudio.errors import suggest
 
 TRANSFORMS: dict[str, type[Transform]] = {
     transform.__name__: transform
-    for transform in (TimeMask, HighPassFilter, WhiteNoise, PitchScale, PolarityInversion, RandomGain)
+    for transform in (
+        TimeMask,
+        HighPassFilter,
+        WhiteNoise,
+        PitchScale,
+        PolarityInversion,
+        RandomGain,
+        SpeedPerturbation,
+        RoomReverb,
+        TelephoneBand,
+        LossyCodec,
+    )
 }
 
 _ALL: dict[str, type[Augmenter]] = {**TRANSFORMS, "Compose": Compose, "OneOf": OneOf, "SomeOf": SomeOf}
@@ -67,7 +82,8 @@ def rebuild(samples: Audio, sample_rate: int, steps: Iterable[Mapping[str, Any]]
         steps: what `Augmenter.render`, `Combination.draw` or `Recipe.copy` returned.
 
     Shape:
-        samples: ``(samples,)`` or ``(channels, samples)``; the result has the same.
+        samples: ``(samples,)`` or ``(channels, samples)``; the result has the same, but for the length where
+            a step is SpeedPerturbation's.
 
     Raises:
         BadAudio: the samples or their rate are not as `Augmenter.render` wants them.

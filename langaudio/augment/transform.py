@@ -66,7 +66,8 @@ class Augmenter(ABC):
             rng: the only source of randomness.
 
         Shape:
-            samples: ``(samples,)`` or ``(channels, samples)``, at least 20 ms; the result has the same.
+            samples: ``(samples,)`` or ``(channels, samples)``, at least 20 ms; the result has the same, but
+                for the length where a transform does not keep it (``Transform.keeps_length``).
 
         Raises:
             BadAudio: the samples or their rate are not as above.
@@ -113,6 +114,9 @@ class Transform(Augmenter):
     """One kind of change, for example a pitch shift; a subclass says how to draw and how to apply it."""
 
     drawn_names: ClassVar[frozenset[str]] = frozenset()
+    """What `draw` returns, by name."""
+    keeps_length: ClassVar[bool] = True
+    """Whether the result has as many samples. It has at least 20 ms in any case."""
 
     def draw(self, rng: np.random.Generator, samples: Audio, sample_rate: int) -> Drawn | None:
         """Return parameters for these samples, ready for JSON; None where chance (`p`) leaves them alone.

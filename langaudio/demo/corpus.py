@@ -19,7 +19,8 @@ from typing import Any
 
 import soundfile
 
-from langaudio.demo import casting, contents, mp3
+from langaudio.audio import mp3
+from langaudio.demo import casting, contents
 from langaudio.demo.contents import Entry
 from langaudio.errors import LangaudioError
 from langaudio.languages import get, section

@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from langaudio.demo import casting, contents, mp3, sentences
+from langaudio.audio import mp3
+from langaudio.demo import casting, contents, sentences
 from langaudio.demo.contents import Entry
 from langaudio.demo.sentences import Topic
 from langaudio.demo.voices import SAMPLE_RATE, VOICES, Voice, speak

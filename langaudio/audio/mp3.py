@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 
 
-def encode(samples: np.ndarray, sample_rate: int, kbps: int) -> bytes:
+def encode(samples: np.ndarray, sample_rate: int, kbps: float) -> bytes:
     """Encode with LAME.
 
     Args:

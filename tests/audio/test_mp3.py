@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from langaudio.demo import mp3
+from langaudio.audio import mp3
 
 
 @pytest.mark.parametrize(
