@@ -65,12 +65,13 @@ SCHEMA = pa.schema(
         pa.field("gone", pa.bool_(), nullable=False),
         pa.field("format", pa.string(), nullable=False),
         pa.field("fingerprint", pa.binary()),
+        pa.field("speech_regions", pa.list_(pa.int32())),
     ],
-    metadata={"langaudio.catalog": "3"},
+    metadata={"langaudio.catalog": "4"},
 )
-"""The columns. Durations are seconds, bitrate is bit/s, times are UTC."""
+"""The columns. Durations are seconds, bitrate is bit/s, times are UTC, regions are ``audio.in_samples``."""
 
-_ADDED = {"format": "mp3", "fingerprint": None}
+_ADDED = {"format": "mp3", "fingerprint": None, "speech_regions": None}
 """Columns that parts of an older schema lack, and what holds for all of their rows.
 
 Reading migrates, and compaction writes the present schema."""

@@ -68,6 +68,7 @@ class Examined:
         speech_s: seconds of speech.
         bitrate: in bit/s.
         fingerprint: see ``langaudio.audio.fingerprint``.
+        speech_regions: where there is speech, as ``langaudio.audio.in_samples`` has it.
     """
 
     duration_s: float
@@ -77,6 +78,7 @@ class Examined:
     speech_s: float
     format: str
     fingerprint: bytes
+    speech_regions: list[int]
 
 
 def examine(data: bytes) -> Examined | Refusal:
@@ -97,7 +99,8 @@ def examine(data: bytes) -> Examined | Refusal:
     peak = float(level.max())
     if peak < 10 ** (_SILENCE_DBFS / 20):
         return Refusal(Reason.SILENT, f"Its peak is {20 * np.log10(max(peak, 1e-9)):.0f} dBFS.")
-    speech_s = sum(end - begin for begin, end in audio.speech_segments(audio.speech_regions(decoded.samples)))
+    regions = audio.speech_regions(decoded.samples)
+    speech_s = sum(end - begin for begin, end in audio.speech_segments(regions))
     if speech_s < wanted.min_speech_s:
         detail = f"{speech_s:.1f} s of speech; at least {wanted.min_speech_s} s are needed."
         return Refusal(Reason.LITTLE_SPEECH, detail)
@@ -112,4 +115,5 @@ def examine(data: bytes) -> Examined | Refusal:
         speech_s=speech_s,
         format=decoded.format,
         fingerprint=audio.fingerprint(decoded.samples),
+        speech_regions=audio.in_samples(regions),
     )

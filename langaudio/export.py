@@ -15,7 +15,7 @@ from langaudio.errors import LangaudioError
 from langaudio.languages import get
 from langaudio.store import Store, keys
 
-_COLUMNS = [name for name in catalog.SCHEMA.names if name != "fingerprint"]
+_COLUMNS = [name for name in catalog.SCHEMA.names if name not in ("fingerprint", "speech_regions")]
 _TABLES = (".csv", ".jsonl")
 _Write = Callable[[dict[str, Any]], object]
 

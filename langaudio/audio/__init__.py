@@ -3,7 +3,14 @@
 from langaudio.audio.decode import SAMPLE_RATE, Audio, NotAudio, TooLong, UnusableRate, decode, decode_blocks
 from langaudio.audio.encode import to_flac
 from langaudio.audio.fingerprint import fingerprint, matches
-from langaudio.audio.speech import regions_of, segments_of, speech_regions, speech_segments
+from langaudio.audio.speech import (
+    from_samples,
+    in_samples,
+    regions_of,
+    segments_of,
+    speech_regions,
+    speech_segments,
+)
 
 __all__ = [
     "SAMPLE_RATE",
@@ -14,6 +21,8 @@ __all__ = [
     "decode",
     "decode_blocks",
     "fingerprint",
+    "from_samples",
+    "in_samples",
     "matches",
     "regions_of",
     "segments_of",

@@ -7,7 +7,7 @@ of any length is heard in little memory. ``silero_vad.onnx`` is made by ``langau
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -52,6 +52,18 @@ def regions_of(blocks: Iterable[np.ndarray]) -> Iterator[Region]:
     detector = _Detector()
     for begin, end in _regions(itertools.chain.from_iterable(map(detector.hear, blocks))):
         yield max(0.0, begin), min(detector.samples / SAMPLE_RATE, end)
+
+
+def in_samples(regions: Iterable[Region]) -> list[int]:
+    """Return begin and end of each region in samples, one after the other, as the catalog has them."""
+    return [round(edge * SAMPLE_RATE) for region in regions for edge in region]
+
+
+def from_samples(edges: Sequence[int]) -> list[Region]:
+    """Return the regions that ``in_samples`` turned into this."""
+    return [
+        (begin / SAMPLE_RATE, end / SAMPLE_RATE) for begin, end in zip(edges[::2], edges[1::2], strict=True)
+    ]
 
 
 def speech_segments(

@@ -19,12 +19,15 @@ class Job:
         speaker_id: its speaker's pseudonym, if there is one.
         copies: numbers of the renderings of each segment; 0 is the segment as it was spoken.
         data: the encoded recording.
+        speech_regions: where there is speech, as the catalog has it; it is found out if the catalog does not
+            say.
     """
 
     clip_id: str
     speaker_id: str | None
     copies: Sequence[int]
     data: bytes
+    speech_regions: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,13 @@ class Renderer:
             NotAudio: it does not decode.
         """
         samples = audio.decode(job.data).samples
-        segments = audio.speech_segments(audio.speech_regions(samples))
+        # Both ways give the same edges, so that a copy does not depend on what the catalog knows.
+        edges = (
+            audio.in_samples(audio.speech_regions(samples))
+            if job.speech_regions is None
+            else job.speech_regions
+        )
+        segments = audio.speech_segments(audio.from_samples(edges))
         for segment, (begin_s, end_s) in enumerate(segments):
             spoken = samples[round(begin_s * audio.SAMPLE_RATE) : round(end_s * audio.SAMPLE_RATE)]
             for copy in job.copies:

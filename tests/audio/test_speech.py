@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langaudio.audio import SAMPLE_RATE, decode, regions_of, segments_of, speech_regions, speech_segments
+from langaudio.audio import (
+    SAMPLE_RATE,
+    decode,
+    from_samples,
+    in_samples,
+    regions_of,
+    segments_of,
+    speech_regions,
+    speech_segments,
+)
 
 
 def test_speech_between_silences_is_found_where_it_is(spoken: bytes) -> None:
@@ -144,3 +153,11 @@ def test_segments_are_told_as_soon_as_nothing_can_join_them(spoken_at: list[tupl
 
     for segment in segments_of(coming()):
         assert not taken or taken[-1] == regions[-1] or taken[-1][1] - segment[0] > 10.0
+
+
+def test_regions_come_back_from_whole_samples(spoken: bytes) -> None:
+    regions = speech_regions(decode(spoken).samples)
+    edges = in_samples(regions)
+    assert regions
+    np.testing.assert_allclose(from_samples(edges), regions, atol=0.5 / SAMPLE_RATE)
+    assert in_samples(from_samples(edges)) == edges

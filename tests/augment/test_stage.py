@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import soundfile
@@ -15,6 +15,7 @@ from langaudio.augment import rebuild, stage
 from langaudio.augment.shards import read_index
 from langaudio.augment.stage import augment, copies_for, seeded_id
 from langaudio.errors import LangaudioError, Unavailable
+from langaudio.examine import Examined, examine
 from langaudio.store import Store, keys
 from tests.test_catalog import row
 
@@ -22,14 +23,14 @@ RECIPE = "default"
 
 
 def publish(
-    store: Store, clips: dict[str, bytes], split: str = "train", part: str = "one", speech_s: float = 5.0
+    store: Store, clips: dict[str, bytes], split: str = "train", part: str = "one", **fields: Any
 ) -> None:
     rows = []
     for clip_id, data in clips.items():
         store.put(keys.raw("fr", clip_id, "mp3"), data)
-        rows.append(
-            row(clip_id, split=split, speech_s=speech_s, first_seen=datetime(2026, 11, 1, tzinfo=UTC))
-        )
+        # A part that comes later is the newer word.
+        fields = {"speech_s": 5.0, "split": split} | fields
+        rows.append(row(clip_id, 2 if part == "two" else 1, **fields))
     catalog.write_part(store, "fr", part, rows)
 
 
@@ -129,6 +130,28 @@ def test_the_bytes_are_the_same_whatever_the_number_of_workers(
     assert written[0] == written[1]
     assert report.reasons.keys() == {"clip4"}
     assert sum("clip4 is not augmented" in record.getMessage() for record in caplog.records) == 2
+
+
+def test_copies_are_the_same_whether_the_catalog_knows_where_there_is_speech(
+    store: Store, spoken: bytes
+) -> None:
+    found = examine(spoken)
+    assert isinstance(found, Examined)
+    written = []
+    for part, regions in (("one", None), ("two", found.speech_regions)):
+        publish(store, {"aa": spoken}, part=part, speech_regions=regions)
+        report = augment(store, "fr", run=part, copies=2, balance_minutes=0)
+        written.append(samples_of(store, report.recipe_id))
+        for item in list(store.list("augmented/")):
+            store.delete(item.key)
+    assert written[0] == written[1]
+
+
+def test_the_catalog_is_believed_where_there_is_speech(store: Store, spoken: bytes) -> None:
+    publish(store, {"aa": spoken}, speech_regions=[8_000, 28_000])
+    report = augment(store, "fr", run="one", copies=1, balance_minutes=0)
+    index = read_index(store, report.recipe_id, "fr").to_pylist()
+    assert {(row["begin_s"], row["end_s"]) for row in index} == {(0.5, 1.75)}
 
 
 def test_what_a_batch_has_closed_is_not_done_again(
