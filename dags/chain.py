@@ -102,8 +102,10 @@ def params(**defaults: Any) -> dict[str, Param]:
         "recipe": Param(
             "default",
             type="string",
+            examples=stages.recipes(),
             title="Augmentation recipe",
-            description="Name of a packaged recipe.",
+            description="Name of a packaged recipe; or path or s3:// address of one of your own, which all "
+            "workers can read (docs/recipes.md).",
             section="Augmentation",
         ),
         "copies": Param(
@@ -251,6 +253,7 @@ def _name_map_index(code: str) -> None:
 
 
 def _planned(planning: Callable[[list[str], str, str], list[str]], params: Any) -> list[str]:
+    _run(lambda: stages.check_recipe(params["recipe"]))
     return _run(lambda: planning(params["languages"], params["source"], params["location"] or ""))
 
 

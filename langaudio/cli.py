@@ -15,11 +15,23 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from langaudio.errors import LangaudioError
 from langaudio.settings import settings
 
+
+class _Commands(TyperGroup):
+    """``langaudio augment preview`` is ``langaudio preview``: no language has such a tag."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args[:2] == ["augment", "preview"]:
+            args = args[1:]
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Keep a spoken-language classifier fresh: one command for each stage, and the local services.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -31,7 +43,7 @@ Languages = Annotated[list[str], typer.Argument(metavar="LANG…", help="BCP-47 
 Source = Annotated[str, typer.Option(help="Where the clips come from.")]
 RunId = Annotated[str, typer.Option(help="Name of the run; the same name goes on with the same run.")]
 Location = Annotated[str, typer.Option(help="Folder or s3:// prefix of the source corpus.")]
-Recipe = Annotated[str, typer.Option(help="Name of an augmentation recipe, or path of one (TOML).")]
+Recipe = Annotated[str, typer.Option(help="Name, path or s3:// address of an augmentation recipe (TOML).")]
 Seed = Annotated[int, typer.Option(help="Seed of all random draws.")]
 
 
@@ -114,7 +126,10 @@ def augment(
     ] = None,
     run_id: RunId = "manual",
 ) -> None:
-    """Multiply a language's training clips into shards; only what is missing is made."""
+    """Multiply a language's training clips into shards; only what is missing is made.
+
+    `langaudio augment preview FILE` shows what a recipe does.
+    """
     from langaudio import stages
 
     _tell(
@@ -128,6 +143,22 @@ def augment(
             workers=workers,
         )
     )
+
+
+@app.command()
+def preview(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording of any common format.")],
+    recipe: Recipe = "default",
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the page, its pictures and its sounds.")] = Path(
+        "preview"
+    ),
+) -> None:
+    """Show what a recipe does to a recording: a page to see and hear. Also: langaudio augment preview."""
+    from langaudio.preview import preview
+
+    *_, page = preview(file, out, recipe=recipe, seed=seed)
+    typer.echo(page)
 
 
 @app.command()

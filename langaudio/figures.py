@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,8 @@ _DPI = 144
 _SPLITS = {"train": _TRAIN, "dev": _DEV, "test": _TEST}
 _BANDS = 80
 _SHOWN_S = 5
-_UNTOLD = {"transform", "noise_seed"}  # of what a transform drew: its name is the title, a seed says nothing
+# Of what a transform drew: its name is the title, and a seed says nothing.
+_UNTOLD = {"transform", "noise_seed", "room_seed"}
 
 
 def confusion_matrix(matrix: Sequence[Sequence[int]], languages: Sequence[str]) -> bytes:
@@ -122,10 +124,25 @@ def corpus_speech(store: Store) -> dict[str, dict[str, float]]:
     return speech_s
 
 
-def transform_before_after(
+@dataclass(frozen=True)
+class Version:
+    """A clip as it is, or after a transform.
+
+    Attributes:
+        name: what was done.
+        told: with which values, in words.
+        samples: mono, float32, shape ``(samples,)``.
+    """
+
+    name: str
+    told: str
+    samples: np.ndarray
+
+
+def versions_of(
     samples: np.ndarray, sample_rate: int, transforms: Sequence[Transform], seed: int = 0
-) -> bytes:
-    """Draw waveform and log-mel of a clip as it is, and after each transform by itself.
+) -> list[Version]:
+    """Return a clip as it is, and after each transform by itself.
 
     Args:
         samples: mono, float32, shape ``(samples,)``.
@@ -133,41 +150,85 @@ def transform_before_after(
         transforms: with ``p=1``, or chance may leave the clip as it is.
         seed: of what they draw; each begins from it anew.
     """
-    versions: list[tuple[str, str, np.ndarray]] = [("before", "", samples)]
+    versions = [Version("before", "", samples)]
     for transform in transforms:
         rendered, steps = transform.render(samples, sample_rate, np.random.default_rng(seed))
-        drawn = {name: value for step in steps for name, value in step.items() if name not in _UNTOLD}
-        versions.append((type(transform).__name__, _told(drawn), rendered))
-    log_mels = [_log_mel(version, sample_rate) for _, _, version in versions]
-    top = max(float(log_mel.max()) for log_mel in log_mels)
-    longest = max(len(version) for _, _, version in versions) / sample_rate
+        told = "; ".join(map(tell, steps))
+        versions.append(Version(type(transform).__name__, told, rendered))
+    return versions
+
+
+def before_after(versions: Sequence[Version], sample_rate: int) -> list[bytes]:
+    """Draw waveform and log-mel of each version, all with the same scales: a picture each."""
+    scales = _Scales(versions, sample_rate)
+    pictures = []
+    for version in versions:
+        figure = _figure(9.2, 1.9)
+        axes = figure.subplots(1, 2)
+        scales.draw(axes, version, titled=False)
+        pictures.append(_png(figure))
+    return pictures
+
+
+def transform_before_after(
+    samples: np.ndarray, sample_rate: int, transforms: Sequence[Transform], seed: int = 0
+) -> bytes:
+    """Draw what ``versions_of`` returns as one picture: a row of waveform and log-mel each."""
+    versions = versions_of(samples, sample_rate, transforms, seed)
+    scales = _Scales(versions, sample_rate)
     figure = _figure(9.2, 1.05 * len(versions) + 0.5)
     rows = figure.subplots(len(versions), 2, squeeze=False, sharex=True)
-    for (waveform, spectrogram), (name, drawn_text, version), log_mel in zip(
-        rows, versions, log_mels, strict=True
-    ):
-        duration_s = len(version) / sample_rate
-        seconds = np.arange(len(version)) / sample_rate
-        waveform.plot(seconds, version, color=_TRAIN, linewidth=0.4)
-        waveform.set(ylim=(-1.05, 1.05), xlim=(0, longest), yticks=(-1, 0, 1))
-        _titled(waveform, name)
-        if drawn_text:
-            spectrogram.set_title(drawn_text, loc="left", fontsize=8, color=_QUIET)
+    for axes, version in zip(rows, versions, strict=True):
+        scales.draw(axes, version, titled=True)
+    return _png(figure)
+
+
+def tell(step: Mapping[str, Any]) -> str:
+    """Return what a transform drew, in words."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value:.3g}"
+        if isinstance(value, float)
+        else f"{name.replace('_', ' ')} {value}"
+        for name, value in step.items()
+        if name not in _UNTOLD
+    )
+
+
+class _Scales:
+    """What versions of a clip need in common, so that the eye can compare them."""
+
+    def __init__(self, versions: Sequence[Version], sample_rate: int) -> None:
+        self._sample_rate = sample_rate
+        self._longest_s = max(len(version.samples) for version in versions) / sample_rate
+        self._top_db = max(float(_log_mel(version.samples, sample_rate).max()) for version in versions)
+
+    def draw(self, axes: Sequence[Axes], version: Version, *, titled: bool) -> None:
+        waveform, spectrogram = axes
+        duration_s = len(version.samples) / self._sample_rate
+        seconds = np.arange(len(version.samples)) / self._sample_rate
+        log_mel = _log_mel(version.samples, self._sample_rate)
+        waveform.set_facecolor(_CARD)
+        waveform.plot(seconds, version.samples, color=_TRAIN, linewidth=0.4)
+        waveform.set(ylim=(-1.05, 1.05), xlim=(0, self._longest_s), yticks=(-1, 0, 1))
+        if titled:
+            _titled(waveform, version.name)
+            spectrogram.set_title(version.told, loc="left", fontsize=8, color=_QUIET)
         spectrogram.imshow(
             log_mel,
             origin="lower",
             aspect="auto",
             cmap="magma",
-            vmin=top - 80,
-            vmax=top,
+            vmin=self._top_db - 80,
+            vmax=self._top_db,
             extent=(0, duration_s, 0, len(log_mel)),
         )
-        spectrogram.set(xlim=(0, longest), yticks=())
+        spectrogram.set(xlim=(0, self._longest_s), yticks=(), facecolor=_CARD)
         _quiet(waveform)
         _quiet(spectrogram)
-    rows[-1][0].set_xlabel("seconds")
-    rows[-1][1].set_xlabel("seconds; log-mel, low bands below")
-    return _png(figure)
+        waveform.set_xlabel("seconds")
+        spectrogram.set_xlabel("seconds; log-mel, low bands below")
+        for each in axes:
+            each.label_outer()
 
 
 def draw_all(store: Store, folder: Path, clip: Path | None = None) -> Iterator[Path]:
@@ -183,7 +244,7 @@ def draw_all(store: Store, folder: Path, clip: Path | None = None) -> Iterator[P
     """
     folder.mkdir(parents=True, exist_ok=True)
     pictures: dict[str, Callable[[], bytes | None]] = {
-        "transforms.png": lambda: _transforms_on(_a_clip(store) if clip is None else _read(clip))
+        "transforms.png": lambda: _transforms_on(_a_clip(store) if clip is None else read_clip(clip))
     }
     if catalog.languages(store):
         pictures["corpus.png"] = lambda: speech_per_language(corpus_speech(store))
@@ -209,6 +270,10 @@ def _transforms_on(clip: np.ndarray) -> bytes:
         augment.PitchScale(p=1.0, min_semitones=3.0),
         augment.PolarityInversion(p=1.0),
         augment.RandomGain(p=1.0, max_gain_db=-6.0),
+        augment.SpeedPerturbation(p=1.0, max_rate=0.85, min_rate=0.8),
+        augment.RoomReverb(p=1.0, min_target_rt60=0.8, max_target_rt60=1.2, max_drr_db=0.0),
+        augment.TelephoneBand(p=1.0),
+        augment.LossyCodec(p=1.0, max_bitrate=8.0),
     ]
     return transform_before_after(samples, audio.SAMPLE_RATE, transforms)
 
@@ -220,7 +285,12 @@ def _a_clip(store: Store) -> np.ndarray:
     raise LangaudioError("There is no clip to show the transforms on: give one by --clip.")
 
 
-def _read(file: Path) -> np.ndarray:
+def read_clip(file: Path) -> np.ndarray:
+    """Return the samples of a recording at ``audio.SAMPLE_RATE``.
+
+    Raises:
+        LangaudioError: it cannot be read, or is no audio.
+    """
     try:
         return audio.decode(file.read_bytes()).samples
     except OSError as error:
@@ -241,15 +311,6 @@ def _log_mel(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     )(torch.from_numpy(samples))
     decibels: np.ndarray = 10 * np.log10(energies.numpy() + 1e-10)
     return decibels
-
-
-def _told(drawn: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{name.replace('_', ' ')} {value:.3g}"
-        if isinstance(value, float)
-        else f"{name.replace('_', ' ')} {value}"
-        for name, value in drawn.items()
-    )
 
 
 def _curve(axes: Axes, values: Sequence[float], label: str, colour: str) -> None:

@@ -11,6 +11,7 @@ import logging
 import resource
 import time
 from collections.abc import Callable, Sequence
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from langaudio import languages
@@ -48,6 +49,23 @@ def plan(wanted: Sequence[str], source: str, location: str = "") -> list[str]:
     if not wanted:
         raise LangaudioError(f"No language was chosen; {source} has {', '.join(where.languages())}.")
     return list(dict.fromkeys(wanted))
+
+
+def recipes() -> list[str]:
+    """Return the names of the packaged recipes, without importing the transforms as ``recipe.names`` does."""
+    folder = resources.files("langaudio").joinpath("augment", "recipes")
+    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+
+
+def check_recipe(recipe: str) -> None:
+    """Read a recipe, before anything is fetched for it.
+
+    Raises:
+        LangaudioError: there is no such recipe, it cannot be read, or it is wrong.
+    """
+    from langaudio.augment.recipe import load
+
+    load(recipe)
 
 
 def _corpus_of_ones_own(location: str) -> list[str]:

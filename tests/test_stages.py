@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from langaudio import catalog, stages
+from langaudio.augment import recipe
 from langaudio.errors import LangaudioError
 from langaudio.store import Store, keys
 from tests.test_catalog import row
@@ -62,6 +63,27 @@ def test_the_lacking_are_those_that_the_corpus_has_not(store: Store) -> None:
         stages.plan_lacking(["fr"], "demo")
 
 
+def test_packaged_recipes_are_known_without_importing_the_transforms() -> None:
+    assert stages.recipes() == recipe.names()
+
+
+def test_a_recipe_is_read_before_anything_is_fetched_for_it(store: Store, tmp_path: Path) -> None:
+    text = '[[transforms]]\ntransform = "PolarityInversion"\n'
+    store.put("recipes/mine.toml", text.encode())
+    (tmp_path / "mine.toml").write_text(text)
+    stages.check_recipe("default")
+    stages.check_recipe(f"s3://{store.bucket}/recipes/mine.toml")
+    in_the_bucket = recipe.load(f"s3://{store.bucket}/recipes/mine.toml")
+    assert in_the_bucket == recipe.load(tmp_path / "mine.toml")
+    with pytest.raises(LangaudioError, match=r"no object 'recipes/absent\.toml'"):
+        stages.check_recipe(f"s3://{store.bucket}/recipes/absent.toml")
+    store.put("recipes/odd.toml", b"\xff")
+    with pytest.raises(LangaudioError, match=r"recipes/odd\.toml' cannot be read"):
+        stages.check_recipe(f"s3://{store.bucket}/recipes/odd.toml")
+    with pytest.raises(LangaudioError, match="did you mean 'default'"):
+        stages.check_recipe("defualt")
+
+
 def test_a_report_is_short_json_with_what_the_stage_cost(store: Store) -> None:
     store.put(keys.staging("demo", "one", "fr", "items.jsonl"), b"")
     store.put(keys.staging("demo", "one", "fr", "_SUCCESS"), b"")
@@ -78,7 +100,7 @@ def test_training_on_too_little_says_what_to_do(store: Store) -> None:
 
 
 def test_importing_the_stages_imports_nothing_heavy() -> None:
-    heavy = ("torch", "scrapy", "mlflow", "boto3")
+    heavy = ("torch", "scrapy", "mlflow", "boto3", "numba", "scipy")
     code = f"import sys, langaudio.stages; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -23,6 +23,7 @@ from langaudio.errors import LangaudioError, suggest
 ALGORITHM = 2
 
 _KEYS = ("description", "transforms")
+_MAX_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,11 @@ def load(name_or_path: str | Path) -> Recipe:
     """Read a recipe.
 
     Args:
-        name_or_path: a packaged recipe's name, or the path of a file whose name ends in ``.toml``.
+        name_or_path: a packaged recipe's name, or the path or ``s3://bucket/key`` of a file whose name ends
+            in ``.toml``.
 
     Raises:
-        LangaudioError: no such recipe, or a file that is not TOML.
+        LangaudioError: no such recipe, a file that cannot be read, or one that is not TOML.
         BadParameter: an unknown key, transform or parameter, or a value outside its range.
 
     Example:
@@ -102,16 +104,13 @@ def load(name_or_path: str | Path) -> Recipe:
     """
     path = Path(name_or_path)
     if path.suffix == ".toml":
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise LangaudioError(f"The recipe {str(path)!r} cannot be read: {error}.") from None
+        text = _read(str(name_or_path))
     elif name_or_path in names():
         text = _packaged().joinpath(f"{name_or_path}.toml").read_text(encoding="utf-8")
     else:
         raise LangaudioError(
             f"{str(name_or_path)!r} is not a recipe{suggest(str(name_or_path), names())}; known are "
-            f"{', '.join(names())}, or give the path of a file that ends in .toml."
+            f"{', '.join(names())}, or give the path or s3:// address of a file that ends in .toml."
         )
     try:
         content = tomllib.loads(text)
@@ -121,6 +120,19 @@ def load(name_or_path: str | Path) -> Recipe:
         return _parse(path.stem, content)
     except BadParameter as error:
         raise BadParameter(f"The recipe {str(name_or_path)!r}: {error}") from None
+
+
+def _read(place: str) -> str:
+    try:
+        if not place.startswith("s3://"):
+            return Path(place).read_text(encoding="utf-8")
+        # boto3 takes long to import, and few recipes lie there.
+        from langaudio.store import store_of_bucket
+
+        bucket, _, key = place.removeprefix("s3://").partition("/")
+        return store_of_bucket(bucket).get(key, _MAX_BYTES).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LangaudioError(f"The recipe {place!r} cannot be read: {error}.") from None
 
 
 def _parse(name: str, content: dict[str, Any]) -> Recipe:

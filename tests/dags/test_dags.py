@@ -107,6 +107,19 @@ def test_every_form_can_be_sent_as_it_is(parsed: dict[str, Any], dag: str) -> No
             if schema["type"] == "string" and not defaults[name]] == []  # fmt: skip
 
 
+@pytest.mark.parametrize("dag", DAGS)
+def test_recipes_are_proposed_and_others_are_allowed(parsed: dict[str, Any], dag: str) -> None:
+    recipe = parsed["dags"][dag]["params"]["recipe"]
+    assert "default" in recipe["examples"]
+    assert "enum" not in recipe
+    assert "s3://" in recipe["description"]
+
+
+@pytest.mark.parametrize("dag", DAGS)
+def test_languages_that_take_all_cores_do_so_one_after_the_other(parsed: dict[str, Any], dag: str) -> None:
+    assert parsed["dags"][dag]["tasks"]["language.augment"]["pool"] == "augment"
+
+
 def test_only_the_night_starts_by_itself(parsed: dict[str, Any]) -> None:
     schedules = {dag: described["schedule"] for dag, described in parsed["dags"].items()}
     assert schedules == {
