@@ -45,7 +45,7 @@ status: setup ## show which of them run
 	@$(BIN)/langaudio status
 
 test: setup ## run all tests
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## lint, format and types
 	@$(BIN)/ruff check

@@ -31,9 +31,6 @@ from langaudio.settings import settings
 from langaudio.store import default_store, keys
 from tests.integration.conftest import LANGUAGES
 
-# One deployment, one story: all of it in one process.
-pytestmark = pytest.mark.xdist_group("deployment")
-
 FORM = {"source": "demo", "copies": 1, "balance_minutes": 0, "epochs": 6}
 
 
