@@ -11,7 +11,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +19,9 @@ from typer.core import TyperGroup
 
 from langaudio.errors import LangaudioError
 from langaudio.settings import settings
+
+if TYPE_CHECKING:
+    from langaudio.serve import Model, Timeline
 
 
 class _Commands(TyperGroup):
@@ -44,6 +47,9 @@ Source = Annotated[str, typer.Option(help="Where the clips come from.")]
 RunId = Annotated[str, typer.Option(help="Name of the run; the same name goes on with the same run.")]
 Location = Annotated[str, typer.Option(help="Folder or s3:// prefix of the source corpus.")]
 Recipe = Annotated[str, typer.Option(help="Name, path or s3:// address of an augmentation recipe (TOML).")]
+Among = Annotated[str, typer.Option(help="Tags of the languages that it may be in, as in fr,de.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+ModelFile = Annotated[Path | None, typer.Option(help="A model.onnx to ask instead of the champion.")]
 Seed = Annotated[int, typer.Option(help="Seed of all random draws.")]
 
 
@@ -191,23 +197,56 @@ def promote(run_id: Annotated[str, typer.Argument(metavar="RUN", help="MLflow ru
 
 
 @app.command()
+def rollback(
+    version: Annotated[
+        int | None,
+        typer.Argument(metavar="VERSION", help="Number of a version; the last champion before if none."),
+    ] = None,
+) -> None:
+    """Make a former champion champion again."""
+    from langaudio.promote import rollback
+
+    _tell(dataclasses.asdict(rollback(version)))
+
+
+@app.command()
 def identify(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Audio files of any common format.")],
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    as_json: AsJson = False,
+    among: Among = "",
+    model: ModelFile = None,
 ) -> None:
-    """Tell which language is spoken in a recording."""
-    from langaudio.identify import identify, load_champion
-    from langaudio.report import identification_table
+    """Tell which language is spoken in a recording: its name, unknown, or no speech."""
+    from langaudio.serve import identify
+    from langaudio.serve.report import identification_json, identification_table
 
-    champion = load_champion()
-    found = [(str(file), identify(file, champion)) for file in files]
+    chosen = _model(model)
+    found = [(str(file), identify(file, chosen, among=_tags(among))) for file in files]
     if as_json:
-        answers = [
-            {"file": name, "language": answer.language} | dataclasses.asdict(answer) for name, answer in found
-        ]
-        typer.echo(json.dumps(answers, indent=1))
+        typer.echo(identification_json(found))
     else:
         Console().print(identification_table(found))
+
+
+@app.command()
+def timeline(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording of any length.")],
+    as_json: AsJson = False,
+    picture: Annotated[Path | None, typer.Option(help="Draw it, too, to this PNG file.")] = None,
+    among: Among = "",
+    model: ModelFile = None,
+) -> None:
+    """Tell which languages are spoken in a long recording, and when."""
+    from langaudio.serve import timeline
+    from langaudio.serve.report import timeline_json, timeline_table
+
+    found = timeline(file, _model(model), among=_tags(among))
+    if picture is not None:
+        _draw(picture, found)
+    if as_json:
+        typer.echo(timeline_json(str(file), found))
+    else:
+        Console().print(timeline_table(str(file), found))
 
 
 @app.command()
@@ -364,6 +403,25 @@ def demo(
     from langaudio.demo.run import run
 
     run(corpus, epochs)
+
+
+def _tags(among: str) -> list[str]:
+    return [code.strip() for code in among.split(",") if code.strip()]
+
+
+def _model(file: Path | None) -> Model:
+    from langaudio.serve import load_champion, load_model
+
+    return load_champion() if file is None else load_model(file)
+
+
+def _draw(picture: Path, found: Timeline) -> None:
+    from langaudio import figures
+
+    try:
+        picture.write_bytes(figures.timeline(found))
+    except OSError as error:
+        raise LangaudioError(f"{picture} cannot be written: {error.strerror}.") from None
 
 
 def _new_run() -> str:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from langaudio.augment.transform import Transform
+    from langaudio.evaluate.measures import Bin, Estimate
+    from langaudio.serve import Timeline
 
 _CARD, _INK, _QUIET, _GRID = "#fbfbfa", "#24292f", "#6e7781", "#e3e5e8"
 _TRAIN, _DEV, _TEST = "#3b6fb6", "#e69f00", "#1b9e77"  # told apart by colour-blind eyes too
@@ -35,6 +37,7 @@ _DPI = 144
 
 _SPLITS = {"train": _TRAIN, "dev": _DEV, "test": _TEST}
 _BANDS = 80
+_UNKNOWN = "unknown"
 _SHOWN_S = 5
 # Of what a transform drew: its name is the title, and a seed says nothing.
 _UNTOLD = {"transform", "noise_seed", "room_seed"}
@@ -66,6 +69,50 @@ def confusion_matrix(matrix: Sequence[Sequence[int]], languages: Sequence[str]) 
     bar = figure.colorbar(image, ax=axes, shrink=0.8, format=lambda share, _: f"{share:.0%}")
     bar.ax.tick_params(length=0, colors=_QUIET, labelsize=8)
     bar.outline.set_visible(False)
+    return _png(figure)
+
+
+def reliability(bins: Sequence[Bin], error: Estimate) -> bytes:
+    """Draw how often a model is right for how sure it is; on the diagonal it is as sure as it should be.
+
+    Args:
+        bins: of confidence, those that have clips.
+        error: the calibration error, which the title tells.
+    """
+    figure = _figure(4.4, 4.2)
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color=_QUIET, linewidth=1, linestyle=(0, (4, 3)))
+    most = max((one.clips for one in bins), default=1)
+    for one in bins:
+        axes.plot([one.confidence] * 2, [one.confidence, one.accuracy], color=_DEV, linewidth=1.4, zorder=2)
+        size = 20 + 180 * one.clips / most
+        axes.scatter(one.confidence, one.accuracy, s=size, color=_TRAIN, linewidths=0, zorder=3)
+    axes.set(xlim=(0, 1.03), ylim=(0, 1.03), xlabel="confidence", ylabel="share that is right")
+    _titled(axes, f"Calibration error {error.value:.3f}")
+    _quiet(axes, grid="both")
+    axes.set_title("larger: more clips", loc="right", fontsize=8, color=_QUIET)
+    return _png(figure)
+
+
+def timeline(found: Timeline) -> bytes:
+    """Draw which language is spoken when: a lane for each, and one below for where anybody speaks."""
+    lanes = [code for code in found.seconds_by_language() if code is not None]
+    lanes += [_UNKNOWN] if any(span.language is None for span in found.spans) else []
+    unit, name = (60, "minutes") if found.duration_s >= 180 else (1, "seconds")
+    figure = _figure(9.2, 1.3 + 0.36 * (len(lanes) + 1))
+    axes = figure.add_subplot()
+    for number, lane in enumerate(lanes):
+        own = [span for span in found.spans if (span.language or _UNKNOWN) == lane]
+        bars = [(span.begin_s / unit, (span.end_s - span.begin_s) / unit) for span in own]
+        # How sure it is shows as how strong the colour is.
+        shades = [_SHADES(0.25 + 0.6 * span.probability) for span in own]
+        axes.broken_barh(bars, (number - 0.36, 0.72), facecolors=_QUIET if lane == _UNKNOWN else shades)
+    speech = [(begin / unit, (end - begin) / unit) for begin, end in found.speech]
+    axes.broken_barh(speech, (len(lanes) - 0.12, 0.24), facecolors=_TEST)
+    axes.set_yticks(range(len(lanes) + 1), [*lanes, "speech"])
+    axes.set(xlim=(0, max(found.duration_s, 1) / unit), ylim=(len(lanes) + 0.5, -0.6), xlabel=name)
+    _titled(axes, "Languages over time")
+    _quiet(axes, grid="x")
     return _png(figure)
 
 
@@ -250,7 +297,7 @@ def draw_all(store: Store, folder: Path, clip: Path | None = None) -> Iterator[P
         pictures["corpus.png"] = lambda: speech_per_language(corpus_speech(store))
     champion = registry.aliased(registry.CHAMPION)
     if champion is not None:
-        for name in ("confusion_matrix.png", "training_curves.png"):
+        for name in ("confusion_matrix.png", "reliability.png", "training_curves.png"):
             pictures[name] = partial(registry.read_file, champion.run_id, name)
     for name, draw in pictures.items():
         picture = draw()

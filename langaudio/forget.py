@@ -34,9 +34,6 @@ log = logging.getLogger(__name__)
 What = Literal["clip", "speaker", "source"]
 Described = dict[str, Any]
 
-MARK = "trained_on_forgotten_clips"
-"""Tag of a run whose network has learned from clips that are forgotten now: how many."""
-
 
 @dataclass(frozen=True)
 class ForgetReport:
@@ -251,6 +248,6 @@ def _mark_runs(store: Store, languages: Collection[str]) -> list[str]:
         learned = registry.read_file(run_id, registry.CLIPS)
         count = len(forgotten.intersection(json.loads(learned))) if learned else 0
         if count:
-            registry.mark(run_id, MARK, str(count))
+            registry.mark(run_id, registry.FORGOTTEN, str(count))
             marked.append(run_id)
     return marked

@@ -1,35 +1,56 @@
-"""The promotion stage: whether a run's network takes the place of the champion.
+"""The promotion stage: whether a run's model takes the place of the champion; and the way back.
 
-It does if there is no champion; if its macro-F1 is higher on the same test clips; or if it is equal and it
-knows more languages. It never does if it lacks a language that the champion knows: whoever asks for that
-language would get wrong answers from one day to the next. See ``langaudio.evaluate`` for how the two are
-compared.
+Without a champion any model becomes one. Otherwise it has to keep every rule:
+
+- it knows all languages that the champion knows: whoever asks for one would get wrong answers from one day to
+  the next;
+- its macro-F1 is higher on the same test clips, by more than the choice of speakers explains; or it is
+  equal by that measure, and the model knows more languages;
+- no language's recall is clearly lower, and by more than LANGAUDIO_MAX_RECALL_LOSS;
+- it is about as sure as it is right: LANGAUDIO_MAX_CALIBRATION_ERROR;
+- it answers in time: LANGAUDIO_MAX_LATENCY_MS.
+
+See ``langaudio.evaluate`` for how the two are compared. Every version gets a model card.
 """
 
 from __future__ import annotations
 
-import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
 
 from langaudio import registry
-from langaudio.evaluate import EVALUATION, evaluate
-from langaudio.registry import CHALLENGER, CHAMPION, Alias
+from langaudio.card import CARD, model_card
+from langaudio.errors import LangaudioError
+from langaudio.evaluate import EVALUATION, Comparison, Evaluation, evaluate, from_json
+from langaudio.registry import CHALLENGER, CHAMPION, CHAMPION_SINCE, Alias, Version
+from langaudio.serve import Model
+from langaudio.serve.model import FILE
+from langaudio.settings import Settings, settings
 from langaudio.store import Store
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Rule:
+    """What is asked of a challenger, whether it keeps it, and the numbers, in one sentence."""
+
+    name: str
+    kept: bool
+    detail: str
+
+
+@dataclass(frozen=True)
 class Decision:
-    """What became of a run's network.
+    """What became of a run's model.
 
     Attributes:
         version: its number in the registry.
         alias: what it is called there.
         promoted: whether it is the champion now.
-        reason: one sentence.
+        reason: why; of a model that is not, every rule that it broke.
     """
 
     version: int
@@ -39,55 +60,151 @@ class Decision:
 
 
 def promote(store: Store, run_id: str) -> Decision:
-    """Register a run's network and make it champion if it deserves it; doing it again changes nothing.
+    """Register a run's model and make it champion if it deserves it; doing it again changes nothing.
 
     A run that was not evaluated, or that was evaluated against another champion than today's, is evaluated
     first.
 
     Raises:
-        LangaudioError: the run has no network, or cannot be evaluated.
+        LangaudioError: the run has no model, or cannot be evaluated.
         Unavailable: the bucket or MLflow does not answer.
     """
     champion = registry.aliased(CHAMPION)
     if champion is not None and champion.run_id == run_id:
         return _told(Decision(champion.number, CHAMPION, True, "It is the champion already."))
     evaluation = _evaluation(store, run_id, champion)
-    promoted, reason = decide(evaluation)
+    promoted, reason = decide(evaluation, settings())
     version = registry.register(run_id)
-    alias = CHAMPION if promoted else CHALLENGER
-    registry.set_alias(alias, version)
-    if promoted and registry.aliased(CHALLENGER) == version:
-        registry.remove_alias(CHALLENGER)
-    return _told(Decision(version.number, alias, promoted, reason))
+    _describe(store, version, evaluation, reason)
+    if promoted:
+        _crown(version)
+    else:
+        registry.set_alias(CHALLENGER, version)
+    return _told(Decision(version.number, CHAMPION if promoted else CHALLENGER, promoted, reason))
 
 
-def decide(evaluation: dict[str, Any]) -> tuple[bool, str]:
-    """Return whether the rules make the evaluated network champion, and why in one sentence."""
-    comparison = evaluation["comparison"]
-    if comparison is None:
+def rollback(number: int | None = None) -> Decision:
+    """Make a former version champion again.
+
+    Args:
+        number: which; if None, the last one before the present champion that was champion, and that has not
+            learned from clips that are forgotten now.
+
+    Raises:
+        LangaudioError: there is no such version, or its model cannot be loaded.
+        Unavailable: MLflow does not answer.
+    """
+    champion = registry.aliased(CHAMPION)
+    versions = registry.versions()
+    known = ", ".join(str(one.number) for one in versions) or "none"
+    if number is None:
+        if champion is None:
+            raise LangaudioError(f"There is no champion to go back from; versions are: {known}.")
+        before = [
+            one
+            for one in versions
+            if one.number < champion.number
+            and CHAMPION_SINCE in one.tags
+            and registry.FORGOTTEN not in one.tags
+        ]
+        if not before:
+            raise LangaudioError(
+                f"No version before {champion.number} was champion; name one to go to: {known}."
+            )
+        chosen = max(before, key=lambda one: one.number)
+    else:
+        found = [one for one in versions if one.number == number]
+        if not found:
+            raise LangaudioError(f"There is no version {number}; there are: {known}.")
+        (chosen,) = found
+    if registry.FORGOTTEN in chosen.tags:
+        log.warning("version %d has learned from clips that are forgotten now", chosen.number)
+    Model(registry.model_folder(chosen.run_id) / FILE)  # a model that does not load must not be champion
+    left = "there was no champion" if champion is None else f"version {champion.number} was champion"
+    _crown(chosen)
+    return _told(Decision(chosen.number, CHAMPION, True, f"Somebody went back to it: {left}."))
+
+
+def decide(evaluation: Evaluation, limits: Settings) -> tuple[bool, str]:
+    """Return whether the rules make the evaluated model champion, and why."""
+    if evaluation.comparison is None:
         return True, "There was no champion."
-    champion = f"the champion (version {comparison['champion_version']})"
-    lacking = sorted(set(comparison["champion_languages"]) - set(evaluation["languages"]))
-    if lacking:
-        return False, f"It does not know {', '.join(lacking)}, which {champion} knows."
-    ours, theirs = comparison["challenger"]["macro_f1"], comparison["champion"]["macro_f1"]
-    measured = f"macro-F1 {ours:.3f} against {theirs:.3f} on {comparison['champion']['clips']} test clips"
-    if ours > theirs:
-        return True, f"It is better than {champion}: {measured}."
-    more = sorted(set(evaluation["languages"]) - set(comparison["champion_languages"]))
-    if ours == theirs and more:
-        return True, f"It equals {champion} and also knows {', '.join(more)}: {measured}."
-    return False, f"It is not better than {champion}: {measured}."
+    rules = list(judge(evaluation, evaluation.comparison, limits))
+    broken = [rule.detail for rule in rules if not rule.kept]
+    quality = next(rule.detail for rule in rules if rule.name == "quality")
+    return not broken, " ".join(broken) if broken else quality
 
 
-def _evaluation(store: Store, run_id: str, champion: registry.Version | None) -> dict[str, Any]:
+def judge(evaluation: Evaluation, comparison: Comparison, limits: Settings) -> Iterator[Rule]:
+    """Yield every rule, kept or not."""
+    champion = f"the champion (version {comparison.champion_version})"
+    lacking = sorted(set(comparison.champion_languages) - set(evaluation.languages))
+    detail = f"It does not know {', '.join(lacking)}, which {champion} knows."
+    yield Rule("languages", not lacking, detail if lacking else f"It knows all that {champion} knows.")
+    yield _quality(evaluation, comparison, champion)
+
+    lost = {
+        code: gain
+        for code, gain in (comparison.recall_gains or {}).items()
+        # A clip or two of a few are chance: the interval has to say that it is a loss, too.
+        if gain.value < -limits.max_recall_loss and gain.high < 0
+    }
+    detail = f"Its recall is lower by more than {limits.max_recall_loss} for " + ", ".join(
+        f"{code}, by {-gain.value:.3f} ({-gain.high:.3f} to {-gain.low:.3f})" for code, gain in lost.items()
+    )
+    yield Rule("no loss", not lost, f"{detail}." if lost else "No language loses.")
+
+    error = evaluation.scores.calibration_error
+    sure = error.low <= limits.max_calibration_error
+    detail = f"Its calibration error is {error}; at most {limits.max_calibration_error} is allowed."
+    yield Rule("calibration", sure, detail)
+    in_time = evaluation.latency_ms <= limits.max_latency_ms
+    detail = (
+        f"It takes {evaluation.latency_ms:.1f} ms to answer on ten seconds; "
+        f"at most {limits.max_latency_ms:g} ms are allowed."
+    )
+    yield Rule("latency", in_time, detail)
+
+
+def _quality(evaluation: Evaluation, comparison: Comparison, champion: str) -> Rule:
+    gain, ours, theirs = comparison.macro_f1_gain, comparison.challenger, comparison.champion
+    if gain is None or ours is None or theirs is None:
+        return Rule("quality", False, f"No test clip is in a language that it and {champion} know.")
+    measured = (
+        f"macro-F1 {ours.macro_f1.value:.3f} against {theirs.macro_f1.value:.3f}, a difference of "
+        f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}), on {ours.clips} test clips of "
+        f"{ours.speakers} speakers"
+    )
+    more = sorted(set(evaluation.languages) - set(comparison.champion_languages))
+    if gain.low > 0:
+        return Rule("quality", True, f"It is better than {champion}: {measured}.")
+    if gain.high >= 0 and more:
+        known = ", ".join(more)
+        return Rule("quality", True, f"It equals {champion} and also knows {known}: {measured}.")
+    return Rule("quality", False, f"It is not better than {champion}: {measured}.")
+
+
+def _evaluation(store: Store, run_id: str, champion: Version | None) -> Evaluation:
     stored = registry.read_file(run_id, EVALUATION)
     if stored is not None:
-        evaluation: dict[str, Any] = json.loads(stored)
-        compared = evaluation["comparison"]
-        if (compared and compared["champion_run_id"]) == (champion and champion.run_id):
+        evaluation = from_json(stored)
+        compared = evaluation.comparison
+        if (compared and compared.champion_run_id) == (champion and champion.run_id):
             return evaluation
     return evaluate(store, run_id)
+
+
+def _describe(store: Store, version: Version, evaluation: Evaluation, reason: str) -> None:
+    card = model_card(store, version, evaluation, reason)
+    registry.log_file(version.run_id, CARD, card.encode())
+    registry.describe(version, card)
+
+
+def _crown(version: Version) -> None:
+    registry.set_alias(CHAMPION, version)
+    registry.tag_version(version, CHAMPION_SINCE, datetime.now(UTC).isoformat(timespec="seconds"))
+    if registry.aliased(CHALLENGER) == version:
+        registry.remove_alias(CHALLENGER)
 
 
 def _told(decision: Decision) -> Decision:

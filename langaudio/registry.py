@@ -1,4 +1,6 @@
-"""Runs and the model registry: the one module that speaks to MLflow, and it imports it when first asked.
+"""Runs and the model registry, by MLflow's client, which is imported when it is first asked for.
+
+It takes seconds to import; ``langaudio.serve.champion`` asks a server without it.
 
 A run keeps parameters, curves and artifacts; a version of the registered model is a run that was promoted
 or tried. The experiment and the registered model have the name of the bucket. The aliases are ``champion``,
@@ -15,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -37,12 +39,22 @@ FINGERPRINT = "corpus_fingerprint"
 """The parameter of a run that holds the fingerprint of its corpus."""
 
 
+CHAMPION_SINCE = "champion_since"
+"""The tag of a version that is or was champion: when it became it."""
+
+FORGOTTEN = "trained_on_forgotten_clips"
+"""Tag of a run, and its version, that has learned from clips that are forgotten now: how many."""
+
+_MAX_DESCRIPTION = 5000  # characters: what MLflow's tables have room for
+
+
 @dataclass(frozen=True)
 class Version:
     """A version of the registered model."""
 
     number: int
     run_id: str
+    tags: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 def start_run(name: str, parameters: Mapping[str, object]) -> str:
@@ -172,6 +184,28 @@ def aliased(alias: Alias) -> Version | None:
                 raise
             return None
         return Version(int(found.version), found.run_id)
+
+
+def versions() -> list[Version]:
+    """Return all versions of the registered model with their tags, the oldest first."""
+    with _explained():
+        found = _client().search_model_versions(f"name = '{settings().bucket}'")
+    known = [Version(int(one.version), one.run_id, dict(one.tags)) for one in found]
+    return sorted(known, key=lambda one: one.number)
+
+
+def tag_version(version: Version, tag: str, value: str) -> None:
+    with _explained():
+        _client().set_model_version_tag(settings().bucket, str(version.number), tag, value)
+
+
+def describe(version: Version, text: str) -> None:
+    """Set the description of a version, in Markdown; what does not fit is left out from the end."""
+    if len(text) > _MAX_DESCRIPTION:
+        rest = "\n\n… the whole of it is an artifact of the run."
+        text = text[: _MAX_DESCRIPTION - len(rest)].rpartition("\n")[0] + rest
+    with _explained():
+        _client().update_model_version(settings().bucket, str(version.number), text)
 
 
 def runs() -> list[str]:

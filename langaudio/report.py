@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 from rich import box
@@ -20,9 +19,6 @@ from langaudio.export import chosen_languages
 from langaudio.services import config
 from langaudio.settings import settings
 from langaudio.store import Store, keys
-
-if TYPE_CHECKING:
-    from langaudio.identify import Identification
 
 
 def services_table() -> Table:
@@ -122,18 +118,3 @@ def _with_quarantine(store: Store, wanted: Sequence[str] | None) -> Sequence[str
     for code in wanted or ():
         languages.get(code)
     return wanted or store.folders(keys.below("quarantine"))
-
-
-def identification_table(found: Iterable[tuple[str, Identification]]) -> Table:
-    """Recordings with the three likeliest languages of each."""
-    table = Table(title="Which language is it?", title_justify="left")
-    for column in ("Recording", "Language", "Probability", "Next"):
-        table.add_column(column, justify="right" if column == "Probability" else "left", overflow="fold")
-    for name, answer in found:
-        if answer.language is None:
-            table.add_row(name, "no speech", "", "")
-            continue
-        (first, share), *others = answer.probabilities.items()
-        rest = ", ".join(f"{code} {other:.1%}" for code, other in others[:2])
-        table.add_row(name, f"{languages.get(first).name} ({first})", f"{share:.1%}", rest)
-    return table

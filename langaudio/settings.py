@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     s3_kms_key: str = Field("", description="Id of the KMS key; empty: the account's default.")
 
     mlflow_uri: str = Field("http://127.0.0.1:5000", description="MLflow tracking server.")
+    model: Path | None = Field(
+        None, description="Served file (model.onnx) that `identify` asks; empty: the champion of MLflow."
+    )
     speaker_key: SecretStr | None = Field(
         None, description="Key of the hash that stands for a speaker. Never change it for a bucket."
     )
@@ -86,6 +89,15 @@ class Settings(BaseSettings):
         0, ge=0, description="Processes that augment a language; 0: as many as there are cores to use."
     )
     shard_mib: float = Field(64.0, gt=0, description="Size (MiB) at which a shard is closed.")
+    max_recall_loss: float = Field(
+        0.1, ge=0, le=1, description="Recall that a language may lose by a promotion."
+    )
+    max_calibration_error: float = Field(
+        0.1, ge=0, le=1, description="Expected calibration error that a promoted model may have."
+    )
+    max_latency_ms: float = Field(
+        100.0, gt=0, description="Milliseconds that a promoted model may take for ten seconds of speech."
+    )
 
     airflow_port: int = Field(8080, ge=1, le=65535, description="Port of Airflow's UI and API.")
     s3_port: int = Field(9000, ge=1, le=65535, description="Port of the local S3 server.")

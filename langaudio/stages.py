@@ -188,7 +188,9 @@ def evaluate(run_id: str) -> dict[str, Any]:
     def run(store: Store) -> dict[str, Any]:
         # The whole evaluation is stored with the model; a report is short.
         result = evaluate(store, run_id)
-        return {name: result[name] for name in ("run_id", "languages", "clips", "accuracy", "macro_f1")}
+        scores = result.scores
+        told = {name: getattr(scores, name).value for name in ("accuracy", "macro_f1", "calibration_error")}
+        return {"run_id": run_id, "languages": result.languages, "clips": scores.clips, **told}
 
     return _reported(run)
 

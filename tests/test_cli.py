@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from langaudio.calibration import Calibration
 from langaudio.settings import Settings
 from langaudio.store import Store
+from langaudio.train.artifact import save_model
 from tests.conftest import free_port
+from tests.train import spoken as speech
 
 
 def langaudio(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -117,6 +120,37 @@ def test_asking_without_a_champion_is_told(tmp_path: Path) -> None:
     assert "no champion" in sentence(langaudio("identify", str(recording)))
 
 
+@pytest.mark.usefixtures("configured")
+def test_a_recording_is_identified_and_laid_out_by_a_model_of_ones_own(tmp_path: Path, spoken: bytes) -> None:
+    save_model(speech.constant(["de", "fr"], "fr", 5.0), Calibration(), tmp_path)
+    (tmp_path / "a.mp3").write_bytes(spoken)
+    model, recording = str(tmp_path / "model.onnx"), str(tmp_path / "a.mp3")
+    done = langaudio("identify", recording, "--json", "--model", model)
+    assert [answer["language"] for answer in json.loads(done.stdout)] == ["fr"]
+    assert "French (fr)" in langaudio("identify", recording, MODEL=model).stdout
+    done = langaudio("identify", recording, "--json", "--among", "de", "--model", model)
+    assert [answer["language"] for answer in json.loads(done.stdout)] == ["de"]
+    picture = tmp_path / "a.png"
+    done = langaudio("timeline", recording, "--model", model, "--picture", str(picture))
+    assert "French (fr)" in done.stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    done = langaudio("timeline", recording, "--model", model, "--json")
+    assert [span["language"] for span in json.loads(done.stdout)["spans"]] == ["fr"]
+    assert "does not know 'it'" in sentence(
+        langaudio("identify", recording, "--among", "it", "--model", model)
+    )
+    assert "There is no model at" in sentence(langaudio("timeline", recording, "--model", "absent.onnx"))
+    away = str(tmp_path / "absent" / "a.png")
+    assert "cannot be written" in sentence(
+        langaudio("timeline", recording, "--model", model, "--picture", away)
+    )
+
+
+@pytest.mark.usefixtures("store")
+def test_going_back_without_a_champion_is_told() -> None:
+    assert "no champion to go back from" in sentence(langaudio("rollback"))
+
+
 def test_a_wrong_setting_is_named(configured: Settings) -> None:
     assert "LANGAUDIO_S3_PORT='many'" in sentence(langaudio("augment", "fr", S3_PORT="many"))
 
@@ -138,7 +172,19 @@ def test_an_address_that_is_none_is_told_before_anything_is_asked(name: str, val
 
 
 @pytest.mark.parametrize(
-    "stage", ["crawl", "upload", "augment", "train", "evaluate", "promote", "identify", "figures"]
+    "stage",
+    [
+        "crawl",
+        "upload",
+        "augment",
+        "train",
+        "evaluate",
+        "promote",
+        "identify",
+        "timeline",
+        "rollback",
+        "figures",
+    ],
 )
 def test_every_stage_explains_itself(stage: str) -> None:
     done = langaudio(stage, "--help")

@@ -15,6 +15,8 @@ from PIL import Image
 from langaudio import audio, figures
 from langaudio.augment.registry import TRANSFORMS
 from langaudio.errors import LangaudioError
+from langaudio.evaluate import Bin, Estimate
+from langaudio.serve import Span, Timeline
 from langaudio.settings import Settings
 from langaudio.store import Store
 from tests.train import spoken
@@ -53,6 +55,27 @@ def test_a_confident_network_is_dark_on_the_diagonal_only() -> None:
 
 def test_a_language_without_clips_is_drawn_empty() -> None:
     figures.confusion_matrix([[2, 0, 0], [0, 0, 0], [0, 0, 1]], LANGUAGES)
+
+
+def test_the_farther_from_honest_the_longer_the_bars() -> None:
+    honest, boastful = (
+        figures.reliability([Bin(9, 0.6, 0.6 - off), Bin(9, 0.9, 0.9 - off)], Estimate(off, off, off))
+        for off in (0.0, 0.4)
+    )
+    assert share_of(DEV, boastful) > 10 * share_of(DEV, honest)
+    assert share_of(TRAIN, honest) > 0
+
+
+def test_a_timeline_has_a_lane_for_each_language_and_one_for_speech() -> None:
+    def drawn(*spans: Span) -> bytes:
+        return figures.timeline(Timeline(list(spans), [(0.0, 60.0)], 120.0, 1))
+
+    one = drawn(Span(0, 60, "fr", 0.9, 50))
+    two = drawn(Span(0, 30, "fr", 0.9, 25), Span(30, 60, None, 0.2, 25))
+    assert pixels(two).shape[0] > pixels(one).shape[0]
+    width = (np.abs(pixels(one) - TEST).max(axis=2) < 8).any(axis=0).sum() / pixels(one).shape[1]
+    assert width == pytest.approx(0.46, abs=0.05)  # half of the recording
+    figures.timeline(Timeline([], [], 0.0, None))
 
 
 def test_curves_are_drawn_where_there_are_values() -> None:

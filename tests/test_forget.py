@@ -16,7 +16,7 @@ from langaudio.crawl.staging import Staging
 from langaudio.doctor import diagnose
 from langaudio.errors import LangaudioError, Unavailable
 from langaudio.examine import Reason
-from langaudio.forget import MARK, forget
+from langaudio.forget import forget
 from langaudio.store import Store, keys
 from langaudio.train import splits
 from langaudio.train.data import training_speech
@@ -188,4 +188,4 @@ def test_models_that_learned_from_it_are_marked(corpus: Store) -> None:
     registry.log_file(innocent, registry.CLIPS, json.dumps([other]).encode())
     assert forget(corpus, "speaker", WITH_US).runs == [learned]
     tags = registry._client().get_run(learned).data.tags
-    assert tags[MARK] == "1"
+    assert tags[registry.FORGOTTEN] == "1"

@@ -52,7 +52,7 @@ def test_runs_of_a_bucket_share_its_experiment_and_lie_beside_the_database(confi
 def test_a_model_is_fetched_once_and_whole() -> None:
     run_id = run()
     folder = registry.model_folder(run_id)
-    assert {path.name for path in folder.iterdir()} == {"model.json", "weights.safetensors"}
+    assert {path.name for path in folder.iterdir()} == {"model.json", "model.onnx", "weights.safetensors"}
     shutil.rmtree(Path(settings().mlflow_uri.removeprefix("sqlite:///")).parent / "mlflow-artifacts")
     assert registry.model_folder(run_id) == folder
     assert [path.name for path in folder.parent.iterdir()] == [run_id]

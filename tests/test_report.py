@@ -13,7 +13,6 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from langaudio import catalog, report, services
-from langaudio.identify import Identification
 from langaudio.settings import Settings
 from langaudio.store import Store
 from tests.conftest import free_port
@@ -27,26 +26,6 @@ def shown(table: object, width: int = 200) -> str:
     return capture.get()
 
 
-def test_an_answer_shows_the_language_by_name_and_the_next_two() -> None:
-    answer = Identification({"fr": 0.7, "oc": 0.2, "es": 0.06, "it": 0.04}, speech_s=3.0, version=1)
-    (line,) = [
-        line
-        for line in shown(report.identification_table([("a.mp3", answer)])).splitlines()
-        if "a.mp3" in line
-    ]
-    assert "French (fr)" in line
-    assert "70.0%" in line
-    assert "oc 20.0%, es 6.0%" in line
-    assert "it 4.0%" not in line
-
-
-def test_a_long_name_of_a_file_is_folded_not_cut() -> None:
-    name = f"recordings/{'x' * 120}.mp3"
-    answer = Identification({"fr": 0.7, "oc": 0.2, "es": 0.1}, speech_s=3.0, version=1)
-    lines = shown(report.identification_table([(name, answer)]), width=80).splitlines()
-    assert "".join(line.split("│")[1].strip() for line in lines if line.startswith("│")) == name
-
-
 def test_the_corpus_fits_a_terminal_of_80_columns(store: Store) -> None:
     rows = [row("aa", last_seen=datetime(2026, 11, 24, tzinfo=UTC)), row("bb", speaker_id="other")]
     catalog.write_part(store, "fr", "run", rows)
@@ -55,10 +34,6 @@ def test_the_corpus_fits_a_terminal_of_80_columns(store: Store) -> None:
     assert "fr" in text
     for column in ("Speakers", "Refused", "Last seen"):
         assert column in text
-
-
-def test_no_speech_is_said_plainly() -> None:
-    assert "no speech" in shown(report.identification_table([("a.mp3", Identification({}, 0.0, 1))]))
 
 
 def test_services_are_shown_with_address_and_login_but_no_password(configured: Settings) -> None:

@@ -3,7 +3,9 @@
 from langaudio.audio.decode import SAMPLE_RATE, Audio, NotAudio, TooLong, UnusableRate, decode, decode_blocks
 from langaudio.audio.encode import to_flac
 from langaudio.audio.fingerprint import fingerprint, matches
+from langaudio.audio.segments import Segment, speech_in
 from langaudio.audio.speech import (
+    Region,
     from_samples,
     in_samples,
     regions_of,
@@ -16,6 +18,8 @@ __all__ = [
     "SAMPLE_RATE",
     "Audio",
     "NotAudio",
+    "Region",
+    "Segment",
     "TooLong",
     "UnusableRate",
     "decode",
@@ -26,6 +30,7 @@ __all__ = [
     "matches",
     "regions_of",
     "segments_of",
+    "speech_in",
     "speech_regions",
     "speech_segments",
     "to_flac",

@@ -25,8 +25,13 @@ _FRAME, _HOP = 256, 128
 _START, _STOP = 0.5, 0.35  # probability that begins a region, and that ends it
 _MAX_PAUSE_S = 0.3  # a shorter pause does not end a region
 _MIN_REGION_S = 0.1  # a shorter region is a click
-_MAX_REGION_S = 30.0  # a longer one is cut: nobody has to keep it in memory to its end
 _PAD_S = 0.05  # kept on both sides, so that soft onsets survive
+
+MAX_REGION_S = 30.0
+"""Seconds: a region that goes on is cut, so that nobody has to keep it in memory to its end."""
+
+MAX_SEGMENT_S, MIN_SEGMENT_S = 10.0, 1.0
+"""Seconds: the longest segment of speech, and the shortest that a language can be told by."""
 
 Region = tuple[float, float]
 """Begin and end, in seconds."""
@@ -67,7 +72,7 @@ def from_samples(edges: Sequence[int]) -> list[Region]:
 
 
 def speech_segments(
-    regions: Iterable[Region], max_segment_s: float = 10.0, min_segment_s: float = 1.0
+    regions: Iterable[Region], max_segment_s: float = MAX_SEGMENT_S, min_segment_s: float = MIN_SEGMENT_S
 ) -> list[Region]:
     """Join neighbouring regions into segments, and cut what is too long into equal pieces.
 
@@ -80,7 +85,7 @@ def speech_segments(
 
 
 def segments_of(
-    regions: Iterable[Region], max_segment_s: float = 10.0, min_segment_s: float = 1.0
+    regions: Iterable[Region], max_segment_s: float = MAX_SEGMENT_S, min_segment_s: float = MIN_SEGMENT_S
 ) -> Iterator[Region]:
     """Yield what ``speech_segments`` returns, each segment as soon as nothing can be joined to it."""
     last: Region | None = None
@@ -111,7 +116,7 @@ def _regions(probabilities: Iterable[float]) -> Iterator[Region]:
             if not inside:
                 inside, begin, before = True, now - step, _PAD_S
             end = now
-            if end - begin >= _MAX_REGION_S:
+            if end - begin >= MAX_REGION_S:
                 yield begin - before, end
                 begin, before = end, 0.0
         elif inside and now - end >= _MAX_PAUSE_S:

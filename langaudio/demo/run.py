@@ -24,13 +24,14 @@ from langaudio.demo import contents
 from langaudio.demo.corpus import made_with
 from langaudio.demo.site import build_from_corpus, build_synthetic
 from langaudio.errors import LangaudioError, Unavailable
+from langaudio.serve.report import identification_table
 from langaudio.services import config
 from langaudio.services.airflow_api import AirflowApi
 from langaudio.settings import settings
 from langaudio.store import Store, default_store, keys
 
 if TYPE_CHECKING:
-    from langaudio.identify import Identification
+    from langaudio.serve import Identification
 
 DAG = "language_audio"
 LEAST_MACRO_F1 = 0.90
@@ -214,7 +215,7 @@ def _corpus_row(store: Store, language: str, recipe_id: str) -> dict[str, Any]:
 
 def _identify_unheard(store: Store, languages: list[str]) -> list[tuple[str, Identification]]:
     """Ask the champion about a clip of a test speaker, in three languages."""
-    from langaudio.identify import identify, load_champion
+    from langaudio.serve import identify, load_champion
 
     champion = load_champion()
     folder = settings().home / "identified"
@@ -254,7 +255,7 @@ def _tell(console: Console, result: dict[str, Any]) -> None:
     model = result["model"]
     console.print(f"Version {model['version']} of the model is {model['alias']}: {model['reason']}")
     console.print(f"Model and pictures: {settings().mlflow_uri}/#/models/{settings().bucket}")
-    console.print("", report.identification_table(_identify_unheard(default_store(), languages)))
+    console.print("", identification_table(_identify_unheard(default_store(), languages)))
 
 
 def _tell_of_services(console: Console, corpus: Path | None) -> None:

@@ -1,4 +1,8 @@
-"""A trained network as two files that nobody has to unpickle: ``weights.safetensors`` and ``model.json``."""
+"""A trained network as files that nobody has to unpickle.
+
+``model.onnx`` is what is served, and is enough by itself. ``weights.safetensors`` and ``model.json`` are what
+training goes on from.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,10 @@ from pathlib import Path
 import safetensors.torch
 from safetensors import SafetensorError
 
-from langaudio.audio import SAMPLE_RATE
+from langaudio.calibration import Calibration
 from langaudio.errors import LangaudioError
+from langaudio.serve.model import FILE, describe
+from langaudio.train.export import export
 from langaudio.train.features import FeatureSettings
 from langaudio.train.network import LanguageNetwork, NetworkSettings
 
@@ -19,16 +25,13 @@ WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
 _FORMAT = 1
 
 
-def save_model(model: LanguageNetwork, folder: Path) -> None:
-    """Write both files into a folder, which is made if it is missing."""
+def save_model(model: LanguageNetwork, calibration: Calibration, folder: Path) -> None:
+    """Write all three files into a folder, which is made if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    description = {
-        "format": _FORMAT,
-        "sample_rate": SAMPLE_RATE,
-        "languages": model.languages,
-        "network": asdict(model.settings),
-    }
+    served = describe(model.languages, calibration)
+    description = {**served, "format": _FORMAT, "network": asdict(model.settings)}
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+    export(model, calibration.temperature, served, folder / FILE)
     weights = {name: value.contiguous() for name, value in model.state_dict().items()}
     safetensors.torch.save_file(weights, folder / WEIGHTS)
 

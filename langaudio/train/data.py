@@ -110,11 +110,7 @@ def clip_speech(data: bytes) -> list[np.ndarray]:
     Raises:
         NotAudio: it does not decode.
     """
-    samples = audio.decode(data).samples
-    return [
-        samples[round(begin * audio.SAMPLE_RATE) : round(end * audio.SAMPLE_RATE)]
-        for begin, end in audio.speech_segments(audio.speech_regions(samples))
-    ]
+    return [segment.samples for segment in audio.speech_in(audio.decode_blocks(data))]
 
 
 def held_out_speech(store: Store, clips: Sequence[Clip]) -> Iterator[tuple[Clip, list[np.ndarray]]]:

@@ -32,9 +32,11 @@ from langaudio.settings import settings
 from langaudio.store import Store
 from langaudio.train import splits
 from langaudio.train.artifact import save_model
+from langaudio.train.calibrated import calibrated
 from langaudio.train.data import Crops, HeldOut, Speech, training_speech
 from langaudio.train.features import SpecAugment
-from langaudio.train.network import WINDOW_S, LanguageNetwork, NetworkSettings, clip_log_probabilities
+from langaudio.train.network import LanguageNetwork, NetworkSettings, clip_log_probabilities
+from langaudio.voting import WINDOW_S
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +133,7 @@ def train(
                 languages, speech, dev,
                 epochs=epochs, seed=seed, hyper=hyper, scratch=Path(scratch), callbacks=[_Progress(run_id)],
             )  # fmt: skip
-            save_model(network, Path(scratch) / "model")
+            save_model(network, calibrated(network, dev), Path(scratch) / "model")
             registry.log_model(run_id, Path(scratch) / "model")
     except BaseException:
         with suppress(Unavailable):  # what went wrong first is what counts

@@ -11,7 +11,6 @@ deviation over time, of the frames that matter.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,9 +19,7 @@ from torch import Tensor, nn
 
 from langaudio.audio import SAMPLE_RATE
 from langaudio.train.features import FeatureSettings, LogMel
-
-WINDOW_S = 3.0
-"""Seconds: the length of a training crop, and of the windows that a clip is heard through."""
+from langaudio.voting import WINDOW_S, window_begins
 
 
 @dataclass(frozen=True)
@@ -107,14 +104,9 @@ def clip_log_probabilities(network: LanguageNetwork, segments: Sequence[Tensor])
 
 
 def _windows(segment: Tensor) -> Tensor:
-    """Cover a segment by windows at even distances; a short one is a window by itself.
-
-    Shape: ``(samples,)`` → ``(windows, samples)``.
-    """
+    """Shape: ``(samples,)`` → ``(windows, samples)``."""
     size = min(len(segment), round(WINDOW_S * SAMPLE_RATE))
-    number = math.ceil(len(segment) / size)
-    begins = torch.linspace(0, len(segment) - size, number).long().tolist()
-    return torch.stack([segment[begin : begin + size] for begin in begins])
+    return torch.stack([segment[begin : begin + size] for begin in window_begins(len(segment))])
 
 
 class _Block(nn.Module):

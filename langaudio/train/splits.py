@@ -19,7 +19,7 @@ from langaudio.speakers import Split
 from langaudio.store import Store
 
 _SIDES: tuple[Split, ...] = ("train", "dev", "test")
-_COLUMNS = ("clip_id", "speaker_id", "split", "format")
+_COLUMNS = ("clip_id", "speaker_id", "split", "format", "source", "speaker_sex")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Clip:
     speaker_id: str | None
     split: Split
     format: str = "mp3"
+    source: str = ""
+    speaker_sex: str | None = None
 
 
 def read(store: Store, languages: Sequence[str]) -> list[Clip]:

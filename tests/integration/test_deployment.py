@@ -20,12 +20,11 @@ import psutil
 import pytest
 import soundfile
 
-from langaudio import catalog, doctor, registry, services
+from langaudio import catalog, doctor, identify, registry, services
 from langaudio.audio import SAMPLE_RATE, decode
 from langaudio.augment.shards import read_index
 from langaudio.demo.run import LEAST_MACRO_F1
 from langaudio.errors import LangaudioError
-from langaudio.identify import identify
 from langaudio.services.airflow_api import AirflowApi
 from langaudio.settings import settings
 from langaudio.store import default_store, keys

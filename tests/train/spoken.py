@@ -21,6 +21,7 @@ import torch
 
 from langaudio import audio, catalog, registry
 from langaudio.augment.shards import INDEX_SCHEMA
+from langaudio.calibration import Calibration
 from langaudio.demo.voices import SAMPLE_RATE, VOICES, speak
 from langaudio.settings import Settings
 from langaudio.store import Store, keys
@@ -108,22 +109,22 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     tar.addfile(member, io.BytesIO(content))
 
 
-def constant(languages: Sequence[str], answer: str) -> LanguageNetwork:
-    """Return a network that hears the same language in everything."""
+def constant(languages: Sequence[str], answer: str, sure: float = 2.0) -> LanguageNetwork:
+    """Return a network that hears the same language in everything, by so many nats more than any other."""
     network = LanguageNetwork(list(languages), TINY)
     last = network.head[-1]
     assert isinstance(last, torch.nn.Linear)
     with torch.no_grad():
         last.weight.zero_()
-        last.bias.copy_(torch.tensor([2.0 if code == answer else 0.0 for code in languages]))
+        last.bias.copy_(torch.tensor([sure if code == answer else 0.0 for code in languages]))
     return network.eval()
 
 
-def run_of(network: LanguageNetwork, **parameters: object) -> str:
+def run_of(network: LanguageNetwork, calibration: Calibration | None = None, **parameters: object) -> str:
     """Return the id of a run that ended with this network."""
     run_id = registry.start_run("a test", parameters)
     with tempfile.TemporaryDirectory() as folder:
-        save_model(network, Path(folder))
+        save_model(network, calibration or Calibration(), Path(folder))
         registry.log_model(run_id, Path(folder))
     registry.finish_run(run_id)
     return run_id

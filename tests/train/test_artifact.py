@@ -1,4 +1,4 @@
-"""Two files hold a network, and nothing in them is ever unpickled."""
+"""Files hold a network, and nothing in them is ever unpickled."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from langaudio.calibration import Calibration
 from langaudio.errors import LangaudioError
 from langaudio.train.artifact import load_model, save_model
 from langaudio.train.features import FeatureSettings
@@ -22,7 +23,7 @@ def network() -> LanguageNetwork:
 
 
 def test_a_loaded_network_answers_as_the_saved_one(network: LanguageNetwork, tmp_path: Path) -> None:
-    save_model(network, tmp_path / "model")
+    save_model(network, Calibration(), tmp_path / "model")
     loaded = load_model(tmp_path / "model")
     assert loaded.languages == ["fr", "de"]
     assert loaded.settings == SETTINGS
@@ -34,15 +35,19 @@ def test_a_loaded_network_answers_as_the_saved_one(network: LanguageNetwork, tmp
 def test_nothing_is_pickled(
     network: LanguageNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_model(network, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "weights.safetensors"]
+    save_model(network, Calibration(), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "model.json",
+        "model.onnx",
+        "weights.safetensors",
+    ]
     monkeypatch.setattr("pickle.Unpickler", None)
     monkeypatch.setattr("torch.load", None)
     load_model(tmp_path)
 
 
 def test_a_model_of_another_format_is_refused(network: LanguageNetwork, tmp_path: Path) -> None:
-    save_model(network, tmp_path)
+    save_model(network, Calibration(), tmp_path)
     description = json.loads((tmp_path / "model.json").read_text())
     (tmp_path / "model.json").write_text(json.dumps(description | {"format": 7}))
     with pytest.raises(LangaudioError, match="has format 7 and this langaudio reads 1"):
@@ -54,7 +59,7 @@ def test_a_model_of_another_format_is_refused(network: LanguageNetwork, tmp_path
 def test_a_damaged_model_is_told_in_one_sentence(
     network: LanguageNetwork, tmp_path: Path, name: str, damage: str
 ) -> None:
-    save_model(network, tmp_path)
+    save_model(network, Calibration(), tmp_path)
     path = tmp_path / name
     if damage == "missing":
         path.unlink()

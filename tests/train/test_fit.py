@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 
 from langaudio import registry
 from langaudio.errors import LangaudioError
-from langaudio.evaluate import evaluate, scores
+from langaudio.evaluate import evaluate
+from langaudio.evaluate.measures import macro_f1
+from langaudio.serve import Model
 from langaudio.settings import Settings, settings
 from langaudio.store import Store, default_store, keys
 from langaudio.train import splits
@@ -81,7 +84,7 @@ def trained(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def test_it_learns_to_tell_unheard_speakers_apart(trained: Trained) -> None:
-    assert evaluate(trained.store, trained.run_id)["macro_f1"] > 0.8  # chance: 0.33
+    assert evaluate(trained.store, trained.run_id).scores.macro_f1.value > 0.8  # chance: 0.33
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(trained: Trained) -> None:
@@ -98,14 +101,13 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(trained: T
 def test_the_epoch_that_did_best_on_dev_is_kept(trained: Trained) -> None:
     network = load_model(registry.model_folder(trained.run_id))
     dev = [clip for clip in splits.read(trained.store, LANGUAGES) if clip.split == "dev"]
-    spoken_as, heard = [], []
+    confusion = np.zeros((len(LANGUAGES), len(LANGUAGES)))
     with torch.inference_mode():
         for clip, segments in held_out_speech(trained.store, dev):
             said = clip_log_probabilities(network, [torch.from_numpy(segment) for segment in segments])
-            spoken_as.append(LANGUAGES.index(clip.language))
-            heard.append(int(said.argmax()))
+            confusion[LANGUAGES.index(clip.language), int(said.argmax())] += 1
     best = max(registry.curve(trained.run_id, "dev_macro_f1"))
-    assert scores(spoken_as, heard, LANGUAGES)["macro_f1"] == pytest.approx(best, abs=1e-6)
+    assert macro_f1(confusion) == pytest.approx(best, abs=1e-6)
 
 
 def test_every_epoch_is_a_point_on_the_curves_and_a_line_in_the_log(trained: Trained) -> None:
@@ -130,6 +132,14 @@ def test_the_run_says_what_it_was_made_of(trained: Trained) -> None:
     assert parameters["network.channels"] == "48"
     assert parameters["network.features.mels"] == "64"
     assert load_model(registry.model_folder(trained.run_id)).languages == LANGUAGES
+
+
+def test_the_served_file_is_calibrated_on_the_dev_clips(trained: Trained) -> None:
+    model = Model(registry.model_folder(trained.run_id) / "model.onnx")
+    assert model.languages == LANGUAGES
+    assert model.calibration.temperature != 1
+    assert model.calibration.threshold is not None
+    assert model.calibration.false_rejects <= 0.05
 
 
 def test_nothing_is_left_on_the_local_disk_but_the_cache_of_shards(trained: Trained) -> None:

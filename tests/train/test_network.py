@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from langaudio.audio import SAMPLE_RATE
-from langaudio.train.network import WINDOW_S, LanguageNetwork, clip_log_probabilities
+from langaudio.train.network import LanguageNetwork, clip_log_probabilities
+from langaudio.voting import WINDOW_S
 from tests.train import spoken
 
 WINDOW = round(WINDOW_S * SAMPLE_RATE)
