@@ -28,9 +28,10 @@ from _speech import PROJECT, Recording, folds, languages, recordings
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from langaudio import audio, augment, evaluate
+from langaudio import audio, augment
 from langaudio.augment.compose import Compose
 from langaudio.augment.transform import Augmenter
+from langaudio.evaluate.measures import macro_f1
 from langaudio.train.data import Speech
 from langaudio.train.fit import Hyperparameters, fit
 from langaudio.train.network import LanguageNetwork, clip_log_probabilities
@@ -149,17 +150,15 @@ class _Clips(Dataset[tuple[list[Tensor], int]]):
 
 
 def _score(network: LanguageNetwork, clips: Sequence[Recording], change: Augmenter | None) -> float:
-    heard = []
+    confusion = np.zeros((len(network.languages),) * 2)
     with torch.inference_mode():
         for clip in clips:
             # The same noise for every network.
             rng = np.random.default_rng(int(clip.clip_id, 16))
             segments = [change(one, audio.SAMPLE_RATE, rng) if change else one for one in clip.segments]
             said = clip_log_probabilities(network, [torch.from_numpy(one) for one in segments])
-            heard.append(int(said.argmax()))
-    spoken = [network.languages.index(clip.language) for clip in clips]
-    scored: float = evaluate.scores(spoken, heard, network.languages)["macro_f1"]
-    return scored
+            confusion[network.languages.index(clip.language), int(said.argmax())] += 1
+    return float(macro_f1(confusion))
 
 
 def _gains(runs: Sequence[Mapping[str, Any]], recipe: str, channel: str) -> list[float]:

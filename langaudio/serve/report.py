@@ -20,7 +20,7 @@ def identification_table(found: Iterable[tuple[str, Identification]]) -> Table:
     """Recordings with the three likeliest languages of each."""
     table = Table(title="Which language is it?", title_justify="left")
     for column in ("Recording", "Language", "Probability", "Next"):
-        table.add_column(column, justify="right" if column == "Probability" else "left")
+        table.add_column(column, justify="right" if column == "Probability" else "left", overflow="fold")
     for name, answer in found:
         if answer.outcome == "no speech":
             table.add_row(name, answer.outcome, "", "")

@@ -17,8 +17,8 @@ from langaudio.serve.report import (
 SHARES = {"fr": 0.7, "oc": 0.2, "es": 0.06, "it": 0.04}
 
 
-def shown(table: object) -> str:
-    console = Console(width=200)
+def shown(table: object, width: int = 200) -> str:
+    console = Console(width=width)
     with console.capture() as capture:
         console.print(table)
     return capture.get()
@@ -36,6 +36,13 @@ def test_an_answer_shows_the_language_by_name_and_the_next_two() -> None:
     assert "70.0%" in row
     assert "oc 20.0%, es 6.0%" in row
     assert "it 4.0%" not in row
+
+
+def test_a_long_name_of_a_file_is_folded_not_cut() -> None:
+    name = f"recordings/{'x' * 120}.mp3"
+    answer = Identification("language", SHARES, speech_s=3.0, version=1)
+    lines = shown(identification_table([(name, answer)]), width=80).splitlines()
+    assert "".join(line.split("│")[1].strip() for line in lines if line.startswith("│")) == name
 
 
 def test_unknown_and_no_speech_are_said_plainly() -> None:
@@ -66,7 +73,7 @@ def test_a_timeline_shows_when_which_and_how_long() -> None:
     row = line(text, "French")
     for part in ("0:01.5", "1:15.3", "80.0%", "60.0 s"):
         assert part in row
-    assert "1:01:15.0" in line(text, "80.0")  # from 1:20.0
+    assert "1:01:15.0" in line(text, "600.0 s")
     assert "Speech: unknown 10:00.0, fr 1:00.0; of 1:01:40.0." in text
     assert json.loads(timeline_json("a.mp3", found))["spans"][1]["language"] is None
     assert "Nobody speaks" in shown(timeline_table("a.mp3", Timeline([], [], 3.0, 2)))
