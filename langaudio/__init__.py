@@ -1,8 +1,6 @@
 """langaudio keeps a spoken-language classifier fresh: crawl, store, augment, train, identify.
 
->>> import langaudio
->>> langaudio.identify("greeting.mp3").language  # doctest: +SKIP
-'fr'
+``langaudio.identify("greeting.mp3").language`` is the tag of the language that is spoken, by the champion.
 """
 
 from __future__ import annotations
