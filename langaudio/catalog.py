@@ -65,7 +65,7 @@ SCHEMA = pa.schema(
         pa.field("gone", pa.bool_(), nullable=False),
         pa.field("format", pa.string(), nullable=False),
         pa.field("fingerprint", pa.binary()),
-        pa.field("speech_regions", pa.list_(pa.int32())),
+        pa.field("speech_regions", pa.list_(pa.field("element", pa.int32()))),
     ],
     metadata={"langaudio.catalog": "4"},
 )

@@ -27,7 +27,7 @@ def everything_is_speech(monkeypatch: pytest.MonkeyPatch) -> None:
     """Publish every file without listening to it: what is looked at here is what the crawl asks for."""
     import langaudio.upload
 
-    speech = Examined(5.0, 44_100, 1, 128_000, 5.0, "mp3", b"")
+    speech = Examined(5.0, 44_100, 1, 128_000, 5.0, "mp3", b"", [0, 80_000])
     monkeypatch.setattr(langaudio.upload, "examine", lambda _: speech)
 
 
