@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
+from supervisor.states import SupervisorStates
 from supervisor.xmlrpc import SupervisorTransport
 
 from langaudio.errors import LangaudioError
@@ -134,7 +135,9 @@ def _state(home: Path) -> int | None:
     """Return supervisord's state; None if there is none."""
     try:
         return int(_supervisor(home).getState()["statecode"])
-    except (OSError, Fault):
+    except Fault:
+        return SupervisorStates.SHUTDOWN  # while it stops the services, it answers nothing else
+    except OSError:
         return None
 
 
