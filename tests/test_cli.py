@@ -82,9 +82,10 @@ def test_an_unreachable_mlflow_is_told_once(tmp_path: Path) -> None:
     recording = tmp_path / "a.mp3"
     recording.write_bytes(b"")
     away = f"http://127.0.0.1:{free_port()}"
-    done = langaudio("identify", str(recording), MLFLOW_URI=away)
-    assert f"MLflow at {away} does not answer as it should (no connection)" in sentence(done)
-    assert done.stderr.count("\n") == 1
+    for command in (["identify", str(recording)], ["rollback"]):
+        done = langaudio(*command, MLFLOW_URI=away)
+        assert f"MLflow at {away} does not answer as it should (" in sentence(done)
+        assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.usefixtures("store")
