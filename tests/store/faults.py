@@ -7,7 +7,7 @@ import random
 import socket
 import struct
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -51,6 +51,10 @@ class Message:
                 return value.strip()
         return None
 
+    @property
+    def path(self) -> bytes:
+        return self.first.split(b" ")[1].partition(b"?")[0]
+
     def bytes(self, body: bytes | None = None) -> bytes:
         return b"".join((self.first, *self.headers, b"\r\n", self.body if body is None else body))
 
@@ -83,6 +87,7 @@ class FaultyProxy:
         self._share, self._random = share, random.Random(seed)
         self._faults, self._foreign_etags = faults, foreign_etags
         self._burst: list[str] = []
+        self._turns: defaultdict[bytes, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.injected: Counter[str] = Counter()
 
     @contextmanager
@@ -187,15 +192,20 @@ class FaultyProxy:
         return bytes(flipped)
 
     async def _forward(self, request: Message, upto: int | None = None) -> Message | None:
-        reader, writer = await asyncio.open_connection(self._host, self._port, limit=2**20)
-        try:
-            writer.write(request.bytes()[:upto])
-            await writer.drain()
-            if upto is not None:
+        # A request that its client has given up is done before the next one that names the same object: S3
+        # promises no order, and a client has no way to ask for one.
+        async with self._turns[request.path]:
+            reader, writer = await asyncio.open_connection(self._host, self._port, limit=2**20)
+            try:
+                writer.write(request.bytes()[:upto])
+                await writer.drain()
+                if upto is None:
+                    return await _message(reader, to_head=request.first.startswith(b"HEAD "))
+                writer.write_eof()
+                await reader.read()
                 return None
-            return await _message(reader, to_head=request.first.startswith(b"HEAD "))
-        finally:
-            writer.close()
+            finally:
+                writer.close()
 
 
 def _end(loop: asyncio.AbstractEventLoop) -> None:

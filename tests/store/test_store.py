@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -174,67 +175,81 @@ def test_etags_that_are_no_md5_are_found_out(endpoint: str, tmp_path: Path) -> N
 
 
 @contextmanager
-def behind(proxy: FaultyProxy, folder: Path, bucket: str) -> Iterator[Store]:
-    """A new bucket behind a proxy, with a client that waits for an answer for half a second only."""
+def behind(proxy: FaultyProxy, folder: Path, bucket: str, number: int = 1) -> Iterator[list[Store]]:
+    """A new bucket behind a proxy, seen by some clients that wait for an answer for half a second only."""
     with proxy.served() as url, settings_of(url, folder, bucket):
         impatient = Config(read_timeout=READ_TIMEOUT_S)
-        client = boto3.client(
-            "s3",
-            endpoint_url=url,
-            region_name="us-east-1",
-            aws_access_key_id=S3_KEYS[0],
-            aws_secret_access_key=S3_KEYS[1],
-            config=client_config(custom_endpoint=True).merge(impatient),
-        )
-        store = Store(client, bucket)
-        store.create_bucket()
-        yield store
+        clients = [
+            boto3.client(
+                "s3",
+                endpoint_url=url,
+                region_name="us-east-1",
+                aws_access_key_id=S3_KEYS[0],
+                aws_secret_access_key=S3_KEYS[1],
+                config=client_config(custom_endpoint=True).merge(impatient),
+            )
+            for _ in range(number)
+        ]
+        stores = [Store(client, bucket) for client in clients]
+        stores[0].create_bucket()
+        yield stores
+
+
+def operate(store: Store, folder: str, number: int) -> dict[str, bytes]:
+    """Do so many operations in a folder; return what is to be there then."""
+    chance = random.Random(folder)
+    expected: dict[str, bytes] = {}
+    operations = ("put", "put", "get", "get", "get", "delete", "copy", "exists", "list", "open", "many")
+    for turn in range(number):
+        key = f"{folder}/{chance.randrange(60)}"
+        match chance.choice(operations):
+            case "put":
+                large = SMALLEST_PART_BYTES + 1_000 if turn % 50 == 0 else 100_000
+                expected[key] = chance.randbytes(chance.choice((0, 1, 5_000, large)))
+                store.put(key, expected[key])
+            case "open" if expected.get(key):
+                (item,) = (item for item in store.list(key) if item.key == key)
+                begin = chance.randrange(item.size)
+                with store.open(item) as file:
+                    file.seek(begin)
+                    assert file.read(1_000) == expected[key][begin : begin + 1_000]
+            case "many":
+                keys = sorted(chance.sample(sorted(expected), min(5, len(expected))))
+                assert list(store.get_many(keys)) == [(key, expected[key]) for key in keys]
+                with store.writing() as writing:
+                    for key in keys:
+                        expected[key] = chance.randbytes(1_000)
+                        writing.put(key, expected[key])
+            case "get" if key in expected:
+                assert store.get(key) == expected[key]
+            case "get":
+                with pytest.raises(MissingObject):
+                    store.get(key)
+            case "delete":
+                store.delete(key)
+                expected.pop(key, None)
+            case "copy" if key in expected:
+                store.copy(key, key + "-copy")
+                expected[key + "-copy"] = expected[key]
+            case "exists":
+                assert store.exists(key) == (key in expected)
+            case "list":
+                assert [item.key for item in store.list(f"{folder}/")] == sorted(expected)
+    return expected
 
 
 def test_of_2000_operations_none_is_lost_doubled_or_wrong(
     endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("langaudio.store.PART_BYTES", SMALLEST_PART_BYTES)
-    proxy, chance = FaultyProxy(endpoint, share=0.05, seed=1), random.Random(1)
-    expected: dict[str, bytes] = {}
-    operations = ("put", "put", "get", "get", "get", "delete", "copy", "exists", "list", "open", "many")
-    with behind(proxy, tmp_path, "faults") as store:
-        for number in range(2000):
-            key = f"a/{chance.randrange(60)}"
-            match chance.choice(operations):
-                case "put":
-                    large = SMALLEST_PART_BYTES + 1_000 if number % 50 == 0 else 100_000
-                    expected[key] = chance.randbytes(chance.choice((0, 1, 5_000, large)))
-                    store.put(key, expected[key])
-                case "open" if expected.get(key):
-                    (item,) = (item for item in store.list(key) if item.key == key)
-                    begin = chance.randrange(item.size)
-                    with store.open(item) as file:
-                        file.seek(begin)
-                        assert file.read(1_000) == expected[key][begin : begin + 1_000]
-                case "many":
-                    keys = sorted(chance.sample(sorted(expected), min(5, len(expected))))
-                    assert list(store.get_many(keys)) == [(key, expected[key]) for key in keys]
-                    with store.writing() as writing:
-                        for key in keys:
-                            expected[key] = chance.randbytes(1_000)
-                            writing.put(key, expected[key])
-                case "get" if key in expected:
-                    assert store.get(key) == expected[key]
-                case "get":
-                    with pytest.raises(MissingObject):
-                        store.get(key)
-                case "delete":
-                    store.delete(key)
-                    expected.pop(key, None)
-                case "copy" if key in expected:
-                    store.copy(key, key + "-copy")
-                    expected[key + "-copy"] = expected[key]
-                case "exists":
-                    assert store.exists(key) == (key in expected)
-                case "list":
-                    assert [item.key for item in store.list("a/")] == sorted(expected)
-        assert {item.key: store.get(item.key) for item in store.list("")} == expected
+    proxy, folders = FaultyProxy(endpoint, share=0.05, seed=1), "abcdefgh"
+    with (
+        behind(proxy, tmp_path, "faults", len(folders)) as stores,
+        ThreadPoolExecutor(len(folders)) as pool,
+    ):
+        done = list(pool.map(operate, stores, folders, [250] * len(folders)))
+        expected = {key: data for each in done for key, data in each.items()}
+        assert {item.key: stores[0].get(item.key) for item in stores[0].list("")} == expected
     assert len(proxy.injected) == len(FAULTS)
     assert proxy.injected.total() > 100
 
@@ -246,7 +261,7 @@ def test_a_large_object_arrives_through_every_fault(
     monkeypatch.setattr("langaudio.store.PART_BYTES", SMALLEST_PART_BYTES)
     data = random.Random(0).randbytes(SMALLEST_PART_BYTES + 1_000)
     proxy = FaultyProxy(endpoint, share=0.2, seed=1, faults=[fault])
-    with behind(proxy, tmp_path, f"large-{fault.replace('_', '-')}") as store:
+    with behind(proxy, tmp_path, f"large-{fault.replace('_', '-')}") as (store,):
         for number in range(4):
             store.put(f"a/{number}", data)
             assert store.get(f"a/{number}") == data
