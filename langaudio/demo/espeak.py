@@ -1,8 +1,8 @@
 """The program that speaks: one voice, one sentence a line on standard input, samples on standard output.
 
-espeak-ng keeps the phase of its oscillators and its noise from one call to the next and offers no way to
-reset them, so within one process a sentence never sounds the same twice. What must be reproducible is
-therefore spoken by a process of its own: ``langaudio.demo.voices.speak`` starts it.
+espeak-ng keeps the phase of its oscillators from one call to the next and offers no way to reset it, so within
+one process a sentence never sounds the same twice. What must be reproducible is therefore spoken by a process
+of its own: ``langaudio.demo.voices.speak`` starts it.
 
 Output: for each sentence a 32-bit little-endian count of bytes, then int16 samples at ``SAMPLE_RATE``.
 """
@@ -44,6 +44,8 @@ def main(voice: str, pitch: str, pitch_range: str, words_per_minute: str) -> Non
     if sample_rate != SAMPLE_RATE:
         raise RuntimeError(f"espeak-ng speaks at {sample_rate} Hz instead of {SAMPLE_RATE} Hz")
     library.espeak_SetSynthCallback(collect)
+    # Breath is noise, which is seeded with the time of day.
+    _check(library.espeak_ng_SetRandSeed(ctypes.c_long(1)), "a seed")
     _check(library.espeak_SetVoiceByName(voice.encode()), f"voice {voice}")
     for parameter, value in ((_RATE, words_per_minute), (_PITCH, pitch), (_RANGE, pitch_range)):
         _check(library.espeak_SetParameter(parameter, int(value), 0), f"parameter {parameter}={value}")

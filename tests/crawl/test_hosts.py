@@ -47,7 +47,8 @@ def test_a_host_outside_loopback_is_asked_once_a_second_by_name(
     stats = crawled(store)
     assert len(library.asked) == stats["requests"] == 4
     gaps = [later - sooner for sooner, later in itertools.pairwise(library.times)]
-    assert min(gaps) > 0.9  # measured where the requests arrive
+    assert min(gaps) > 0.8  # measured where the requests arrive, which may be noted late
+    assert sum(gaps) > 2.9
     assert stats["waited_s"] > 2.7
     (agent,) = library.agents
     assert agent.startswith("langaudio/")

@@ -37,6 +37,9 @@ except LangaudioError:
     print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
 """
 
+A_TICK_S = 0.1
+"""By so much a request may be noted late where it arrives."""
+
 Set = Callable[..., None]
 
 
@@ -127,13 +130,8 @@ def test_a_wait_that_the_site_asks_for_is_waited_out(store: Store, library: Libr
     stats = crawled(store)
     assert stats["refused"] == {}
     first, second = (number for number, address in enumerate(library.asked) if address == FILE)
-    assert library.times[second] - library.times[first] >= 1
-    # Nothing else was asked meanwhile.
-    assert all(
-        later - sooner >= 1 or first not in (number, number - 1)
-        for number, (sooner, later) in enumerate(itertools.pairwise(library.times))
-        if number == first
-    )
+    assert library.times[second] - library.times[first] >= 1 - A_TICK_S
+    assert second == first + 1  # nothing else was asked meanwhile
     assert stats["waited_s"] >= 1
 
 
@@ -274,7 +272,8 @@ def test_a_crawl_delay_is_obeyed(store: Store, library: Library) -> None:
     library.clips["fr"] = library.clips["fr"][:3]
     stats = crawled(store)
     gaps = [later - sooner for sooner, later in itertools.pairwise(library.times)]
-    assert min(gaps) > 0.29
+    assert min(gaps) > 0.3 - A_TICK_S
+    assert sum(gaps) > 0.3 * len(gaps) - A_TICK_S
     assert stats["waited_s"] > 0.29 * (len(gaps) - 1)
 
 
