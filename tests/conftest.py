@@ -28,6 +28,9 @@ from langaudio.store import Store, default_store
 hypothesis.settings.register_profile("langaudio", deadline=None)
 hypothesis.settings.load_profile("langaudio")
 
+LONGEST = ("test_deployment.py", "test_kills.py", "test_store.py")
+"""A minute or more each."""
+
 BIN = Path(sys.executable).parent
 S3_KEYS = ("test-access", "test-secret")
 SPEAKER_KEY = "a key for tests"
@@ -175,6 +178,11 @@ def serve() -> Iterator[Callable[[ASGIApp], str]]:
     """Return a function that serves an application until the end of the test."""
     with ExitStack() as stack:
         yield lambda site: stack.enter_context(served(site))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that the other process is not left waiting for it at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

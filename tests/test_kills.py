@@ -124,6 +124,7 @@ def moment(store: Store) -> str:
 def new_bucket(name: str, spoken: bytes) -> Store:
     store = store_of_bucket(name)
     store.create_bucket()
+    assert not list(store.list(""))
     staged(store, spoken)
     return store
 
@@ -133,7 +134,7 @@ def test_fifty_kills_and_clean_runs_are_as_one_clean_run(
 ) -> None:
     chance, killed = random.Random(0), Counter[str]()
     with settings_of(s3_endpoint, tmp_path, "kills"), closing(Runs()) as runs:
-        undisturbed = new_bucket("undisturbed", spoken)
+        undisturbed = new_bucket("kills-undisturbed", spoken)
         runs.run("none", "one")  # fails, and imports what is imported late
         begin = time.monotonic()
         assert runs.run(undisturbed.bucket, "one two") == 0

@@ -2,8 +2,9 @@
 
 The file of the ``silero-vad`` wheel takes the spectrum by a convolution over every window of 32 ms. Here the
 spectrum comes in, from a fast Fourier transform, and the convolutions behind it are matrix products over all
-windows at once; the weights are the same, and so are the answers, to 1e-5. Run ``python -m langaudio.audio.silero`` after an update of the wheel. The
-wheel itself, and torch, which it depends on, are then not needed to hear whether somebody speaks.
+windows at once; the weights are the same, and so are the answers, to 1e-5. Run
+``python -m langaudio.audio.silero`` after an update of the wheel. The wheel itself, and torch, which it
+depends on, are then not needed to hear whether somebody speaks.
 
 Silero VAD is © Silero Team, under the MIT licence (``silero_vad.LICENSE.txt``).
 """
@@ -27,9 +28,9 @@ _WIDE, _NARROW = 128, 64  # channels
 def rearranged() -> bytes:
     """Return the network as ONNX.
 
-    Its input ``magnitude`` has the shape ``(4 × windows, 129)``: the magnitudes of the spectrum of all windows'
-    frames, which are 256 samples under a periodic Hann window, each 128 samples after the one before; ``h`` and
-    ``c`` are the state of its LSTM. Its outputs are ``speech``, of the shape
+    Its input ``magnitude`` has the shape ``(4 × windows, 129)``: the magnitudes of the spectrum of each
+    window's frames, which are 256 samples under a periodic Hann window, each 128 samples after the one
+    before; ``h`` and ``c`` are the state of its LSTM. Its outputs are ``speech``, of the shape
     ``(windows,)``, the probability that somebody speaks, and the state after it, ``hn`` and ``cn``.
     """
     import onnx

@@ -1,8 +1,8 @@
 """The program that speaks: one voice, one sentence a line on standard input, samples on standard output.
 
-espeak-ng keeps the phase of its oscillators from one call to the next and offers no way to reset it, so within
-one process a sentence never sounds the same twice. What must be reproducible is therefore spoken by a process
-of its own: ``langaudio.demo.voices.speak`` starts it.
+espeak-ng keeps the phase of its oscillators from one call to the next and offers no way to reset it, so
+within one process a sentence never sounds the same twice. What must be reproducible is therefore spoken by a
+process of its own: ``langaudio.demo.voices.speak`` starts it.
 
 Output: for each sentence a 32-bit little-endian count of bytes, then int16 samples at ``SAMPLE_RATE``.
 """

@@ -85,7 +85,8 @@ def undisturbed(
     s3_endpoint: str, address: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, bytes]]:
     """What a run leaves in a bucket of its own."""
-    with settings_of(s3_endpoint, tmp_path_factory.mktemp("undisturbed"), "undisturbed", DEMO_URL=address):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with settings_of(s3_endpoint, folder, "crawl-undisturbed", DEMO_URL=address):
         default_store().create_bucket()
         assert not run()
         yield content(default_store())
