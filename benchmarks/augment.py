@@ -143,7 +143,8 @@ def _headline(measured: Mapping[str, Any]) -> dict[str, float]:
     return {
         "chain_speedup_vs_audiomentations": round(chain[PEER] / chain["langaudio"], 2),
         "pitch_error_cents": round(max(pitch[name] for name in errors), 2),
-        "mp3_to_shard_speedup": measured["pipeline"]["speedup"],
+        # Where the catalog says where there is speech, as it does after an upload, it is more.
+        "mp3_to_shard_speedup": measured["pipeline"]["speedup_without_regions"],
         "two_process_speedup": measured["pipeline"]["processes"]["speedup"],
     }
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import scipy.fft
 
 from langaudio.audio.decode import SAMPLE_RATE
 
@@ -22,7 +21,6 @@ MODEL = Path(__file__).with_name("silero_vad.onnx")
 _WINDOW = 512  # samples a step: 32 ms
 _CONTEXT = 64  # samples of the step before, which the model wants in front of each window
 _FRAME, _HOP = 256, 128
-_HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FRAME) / _FRAME)).astype(np.float32)
 
 _START, _STOP = 0.5, 0.35  # probability that begins a region, and that ends it
 _MAX_PAUSE_S = 0.3  # a shorter pause does not end a region
@@ -154,9 +152,8 @@ class _Detector:
         frames = np.lib.stride_tricks.sliding_window_view(
             np.concatenate([windows, reflected], axis=1), _FRAME, axis=1
         )[:, ::_HOP]
-        magnitude = np.abs(scipy.fft.rfft(frames.reshape(-1, _FRAME) * _HANN))
         answer, self._h, self._c = _model().run(
-            ["speech", "hn", "cn"], {"magnitude": magnitude, "h": self._h, "c": self._c}
+            ["speech", "hn", "cn"], {"frames": frames.reshape(-1, _FRAME), "h": self._h, "c": self._c}
         )
         probabilities: list[float] = answer.tolist()
         return probabilities

@@ -22,7 +22,7 @@ from langaudio.store import Store, default_store, keys
 from langaudio.train import splits
 from langaudio.train.artifact import load_model
 from langaudio.train.data import held_out_speech
-from langaudio.train.fit import Hyperparameters, train
+from langaudio.train.fit import Hyperparameters, share_of_peak, train
 from langaudio.train.network import NetworkSettings, clip_log_probabilities
 from tests.conftest import S3_KEYS
 from tests.train import spoken
@@ -157,6 +157,18 @@ def test_a_language_that_cannot_be_scored_is_refused_before_a_run_begins(
     ):
         train(store, ["de", "fr"], recipe_id=spoken.RECIPE)
     assert not Path(configured.mlflow_uri.removeprefix("sqlite:///")).exists()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 10, 1_000])
+def test_the_learning_rate_rises_and_falls_in_any_number_of_steps(steps: int) -> None:
+    shares = [share_of_peak(step, steps) for step in range(steps)]
+    peak = shares.index(max(shares))
+    assert shares[: peak + 1] == sorted(shares[: peak + 1])
+    assert shares[peak:] == sorted(shares[peak:], reverse=True)
+    assert min(shares) > 0
+    if steps >= 5:
+        assert max(shares) == 1
+        assert peak == steps // 5
 
 
 def test_no_epochs_are_refused(store: Store) -> None:
