@@ -17,6 +17,7 @@ from langaudio.augment.white_noise import speech_power
 from tests.augment.signals import cents, level_db, noise, pitch_track, tone, tone_frequency, vowel
 
 RATE = 16_000
+_PITCHES_HZ = 60, 600
 
 
 def pitch_scale(transform: Transform, speech: Sequence[Audio], given: Parameters) -> dict[str, float]:
@@ -25,13 +26,20 @@ def pitch_scale(transform: Transform, speech: Sequence[Audio], given: Parameters
     shifted = {frequency: transform(tone(frequency, 3), RATE) for frequency in tones}
     voices = [85, 120, 210, 320]
     said = {pitch: (transform(vowel(pitch), RATE), vowel(pitch, scale=ratio)) for pitch in voices}
+    heard = [pitch_track(transform(each, RATE), RATE, *_PITCHES_HZ) for each in speech]
+    recorded = [pitch_track(each, RATE, *(round(pitch / ratio) for pitch in _PITCHES_HZ)) for each in speech]
+    deviations = [_deviation(track, each, ratio) for track, each in zip(heard, speech, strict=True)]
+    unmoved = [_deviation(track * ratio, each, ratio) for track, each in zip(recorded, speech, strict=True)]
     return {
         "tone_error_cents": max(
             float(abs(cents(tone_frequency(heard, RATE), frequency * ratio)))
             for frequency, heard in shifted.items()
         ),
         "voice_error_cents": max(_voice_error(heard, wanted) for heard, wanted in said.values()),
-        "speech_error_cents": float(np.median([_speech_error(transform, each, ratio) for each in speech])),
+        "speech_error_cents": max(abs(float(np.median(each))) for each in deviations),
+        "speech_jitter_cents": float(np.median(np.abs(np.concatenate(deviations)))),
+        # What the measure itself makes of a pitch that is right: that of the speech, scaled.
+        "jitter_of_recorded_speech": float(np.median(np.abs(np.concatenate(unmoved)))),
         "level_error_db": max(abs(level_db(heard) - level_db(wanted)) for heard, wanted in said.values()),
         "length_error_samples": max(abs(len(heard) - 3 * RATE) for heard in shifted.values()),
         "onset_smear_ms": _onset_smear_ms(transform),
@@ -108,16 +116,18 @@ def _voice_error(heard: Audio, wanted: Audio) -> float:
     return float(np.percentile(np.abs(cents(one[:shortest], other[:shortest])), 95))
 
 
-def _speech_error(transform: Transform, samples: Audio, ratio: float) -> float:
-    """Compare with the same speech played faster: its pitch is right, and only its time is another."""
-    heard = pitch_track(transform(samples, RATE), RATE, low=60, high=600)
-    faster = pitch_track(soxr.resample(samples, RATE * ratio, RATE), RATE, low=60, high=600)
+def _deviation(track: np.ndarray, samples: Audio, ratio: float) -> np.ndarray:
+    """Compare a pitch track (Hz) with that of the same speech played faster, whose pitch is right; in cents.
+
+    Frames whose pitch is steady count, and those that a tracker did not take for an octave off.
+    """
+    faster = pitch_track(soxr.resample(samples, RATE * ratio, RATE), RATE, *_PITCHES_HZ)
     # The tracks begin at 50 ms, in steps of 10 ms.
-    times = 5 + np.arange(len(heard))
+    times = 5 + np.arange(len(track))
     wanted = np.interp(times / ratio, 5 + np.arange(len(faster)), faster)
     steady = np.abs(cents(np.roll(wanted, 1), wanted)) < 30
-    deviation = np.abs(cents(heard, wanted))[steady]
-    return float(np.median(deviation[deviation < 200]))
+    deviation = np.asarray(cents(track, wanted))[steady]
+    return deviation[np.abs(deviation) < 200]
 
 
 def _onset_smear_ms(transform: Transform) -> float:

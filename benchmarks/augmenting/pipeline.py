@@ -112,9 +112,18 @@ def mp3_to_shard(clips: Sequence[bytes], rounds: int = 5) -> dict[str, Any]:
     }
 
 
-def two_processes(store: Store, clips: Sequence[bytes], rounds: int = 3) -> dict[str, Any]:
-    """Measure the stage on one process and on two, in turn, from the bucket and back to it."""
-    _publish(store, clips, range(len(clips)))
+def two_processes(
+    store: Store, clips: Sequence[bytes], number: int = 1_000, rounds: int = 3
+) -> dict[str, Any]:
+    """Measure the stage on one process and on two, in turn, from the bucket and back to it.
+
+    Args:
+        store: an empty bucket that the settings name.
+        clips: which are published again and again, under other ids.
+        number: of ids.
+        rounds: how often.
+    """
+    _publish(store, clips, range(number))
     times: dict[int, list[float]] = {1: [], 2: []}
     for turn in range(rounds):
         for workers in (1, 2) if turn % 2 else (2, 1):
@@ -133,7 +142,7 @@ def two_processes(store: Store, clips: Sequence[bytes], rounds: int = 3) -> dict
             assert report.failed == 0
     one, two = (statistics.median(times[workers]) for workers in (1, 2))
     return {
-        "clips": len(clips),
+        "clips": number,
         "one_process_s": round(one, 2),
         "two_processes_s": round(two, 2),
         "speedup": round(one / two, 2),
