@@ -69,6 +69,9 @@ bench-%: setup ## run one comparison: make bench-NAME
 bench-augment: .venv-bench/.ready
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONPATH=. .venv-bench/bin/python -W ignore benchmarks/augment.py
 
+bench-lid: .venv-bench/.ready
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-bench/bin/python -W ignore benchmarks/lid.py
+
 .venv-bench/.ready: .venv/.ready requirements-bench.txt
 	@echo "Setting up .venv-bench …"
 	@test -x .venv-bench/bin/python || $(BIN)/python -m venv .venv-bench

@@ -10,8 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
 
 from langaudio import audio
+from langaudio.augment import Recipe
+from langaudio.train.data import Speech
 
 PROJECT = Path(__file__).resolve().parents[1]
 FOLDER = Path(os.environ.get("SPEECH", PROJECT.parent / "shared" / "speech"))
@@ -29,12 +34,21 @@ class Recording:
 
 def recordings(split: str) -> list[Recording]:
     """Read a split of the manifest, in its order; a clip without speech has no segments."""
-    with (FOLDER / "manifest.csv").open() as manifest:
-        rows = [row for row in csv.DictReader(manifest) if row["split"] == split]
     return [
         Recording(Path(row["path"]).stem, row["language"], row["speaker"], _segments(FOLDER / row["path"]))
-        for row in rows
+        for row in _manifest()
+        if row["split"] == split
     ]
+
+
+def spoken() -> list[str]:
+    """Return the languages of the manifest."""
+    return sorted({row["language"] for row in _manifest()})
+
+
+def _manifest() -> list[dict[str, str]]:
+    with (FOLDER / "manifest.csv").open() as manifest:
+        return list(csv.DictReader(manifest))
 
 
 def folds(clips: Sequence[Recording], number: int = 5) -> list[list[Recording]]:
@@ -51,12 +65,39 @@ def folds(clips: Sequence[Recording], number: int = 5) -> list[list[Recording]]:
     return parts
 
 
+def written(clips: Sequence[Recording], recipe: Recipe, copies: int, path: Path) -> list[Speech]:
+    """Write the segments of clips, and augmented copies of each, to a file; return what is where."""
+    found: list[Speech] = []
+    begin = 0
+    with path.open("wb") as file:
+        for clip in clips:
+            for number, segment in enumerate(clip.segments):
+                for copy in range(1 + copies):
+                    samples = segment
+                    if copy:
+                        samples = recipe.copy(segment, audio.SAMPLE_RATE, 0, clip.clip_id, copy, number)[0]
+                    file.write((samples * 32767).round().astype("<i2").tobytes())
+                    found.append(Speech(clip.language, path, begin, len(samples), copy))
+                    begin += len(samples)
+    return found
+
+
+class Clips(Dataset[tuple[list[Tensor], int]]):
+    """Clips as ``langaudio.train.fit.fit`` wants its dev side: the segments of each, and its label."""
+
+    def __init__(self, clips: Sequence[Recording], languages: Sequence[str]) -> None:
+        self._clips, self._languages = clips, languages
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def __getitem__(self, number: int) -> tuple[list[Tensor], int]:
+        clip = self._clips[number]
+        return [torch.from_numpy(segment) for segment in clip.segments], self._languages.index(clip.language)
+
+
 def languages(clips: Iterable[Recording]) -> list[str]:
     return sorted({clip.language for clip in clips})
-
-
-def _hash(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def _segments(path: Path) -> tuple[np.ndarray, ...]:

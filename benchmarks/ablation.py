@@ -24,15 +24,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from _speech import PROJECT, Recording, folds, languages, recordings
-from torch import Tensor
-from torch.utils.data import Dataset
+from _speech import PROJECT, Clips, Recording, folds, languages, recordings, written
 
 from langaudio import audio, augment
 from langaudio.augment.compose import Compose
 from langaudio.augment.transform import Augmenter
 from langaudio.evaluate.measures import macro_f1
-from langaudio.train.data import Speech
 from langaudio.train.fit import Hyperparameters, fit
 from langaudio.train.network import LanguageNetwork, clip_log_probabilities
 
@@ -52,6 +49,10 @@ RECIPES: dict[str, list[Augmenter]] = {
     "WhiteNoise ≥0 dB": [augment.WhiteNoise(0, 30, p=1)],
     "RandomGain": [augment.RandomGain(-15, 6, p=1)],
     "PolarityInversion": [augment.PolarityInversion(p=0.5)],
+    "SpeedPerturbation": [augment.SpeedPerturbation(p=1)],
+    "RoomReverb": [augment.RoomReverb(p=1)],
+    "TelephoneBand": [augment.TelephoneBand(p=1)],
+    "LossyCodec": [augment.LossyCodec(p=1)],
     "default recipe": [augment.load("default").transform],
 }
 
@@ -59,6 +60,9 @@ CHANNELS: dict[str, Augmenter | None] = {
     "as recorded": None,
     "noise of 10 dB": augment.WhiteNoise(10, 10, p=1),
     "bass cut at 400 Hz": augment.HighPassFilter(400, 400, 24, p=1),
+    "a room": augment.RoomReverb(p=1),
+    "a telephone": augment.TelephoneBand(p=1),
+    "a codec": augment.LossyCodec(p=1),
 }
 
 
@@ -103,8 +107,13 @@ def _measure(recipe: str, division: int, until: float) -> dict[str, Any] | None:
     with tempfile.TemporaryDirectory() as folder:
         network = fit(
             names,
-            _speech(learned, RECIPES[recipe], Path(folder) / "speech.pcm"),
-            _Clips(chosen_by, names),
+            written(
+                learned,
+                augment.Recipe("ablation", Compose(RECIPES[recipe])),
+                COPIES if RECIPES[recipe] else 0,
+                Path(folder) / "speech",
+            ),
+            Clips(chosen_by, names),
             epochs=EPOCHS,
             seed=division,
             hyper=Hyperparameters(),
@@ -117,36 +126,6 @@ def _measure(recipe: str, division: int, until: float) -> dict[str, Any] | None:
         "macro_f1": macro_f1,
         "seconds": round(time.monotonic() - begin),
     }
-
-
-def _speech(clips: Sequence[Recording], transforms: Sequence[Augmenter], path: Path) -> list[Speech]:
-    """Write the segments of clips and their copies to a file."""
-    recipe = augment.Recipe("ablation", Compose(transforms)) if transforms else None
-    written: list[Speech] = []
-    begin = 0
-    with path.open("wb") as file:
-        for clip in clips:
-            for number, segment in enumerate(clip.segments):
-                for copy in range(1 + (COPIES if recipe else 0)):
-                    samples = segment
-                    if copy and recipe:
-                        samples = recipe.copy(segment, audio.SAMPLE_RATE, 0, clip.clip_id, copy, number)[0]
-                    file.write((samples * 32767).round().astype("<i2").tobytes())
-                    written.append(Speech(clip.language, path, begin, len(samples), copy))
-                    begin += len(samples)
-    return written
-
-
-class _Clips(Dataset[tuple[list[Tensor], int]]):
-    def __init__(self, clips: Sequence[Recording], names: Sequence[str]) -> None:
-        self._clips, self._names = clips, names
-
-    def __len__(self) -> int:
-        return len(self._clips)
-
-    def __getitem__(self, number: int) -> tuple[list[Tensor], int]:
-        clip = self._clips[number]
-        return [torch.from_numpy(segment) for segment in clip.segments], self._names.index(clip.language)
 
 
 def _score(network: LanguageNetwork, clips: Sequence[Recording], change: Augmenter | None) -> float:

@@ -1,0 +1,237 @@
+"""Spoken-language identification: ours beside its peers, trained from scratch on the same speech.
+
+Real speech (``SPEECH``, by default ../shared/speech). Networks learn from four fifths of the speakers of the
+train split, their weights are chosen by the last fifth, and scores are those of the dev split. Every training
+has as much time as two cores have in ten minutes, counted in CPU seconds on one thread, so that it makes no
+difference what else the machine does. Peers are trained plain, and once more with our augmentation.
+
+A training takes twenty minutes. What stands in ``results/lid.json`` is not measured again; give ``--minutes``
+to go on another time, and ``--jobs`` for trainings side by side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import logging
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from _speech import PROJECT, Recording, folds, languages, recordings, spoken, written
+from identifying.systems import SYSTEMS, Task, say
+
+from langaudio import augment
+from langaudio.calibration import Calibration, Heard, calibrate
+from langaudio.evaluate.clips import ALL, DURATIONS_S, first_seconds
+from langaudio.evaluate.measures import Answers
+from langaudio.voting import normalised
+
+RESULTS = PROJECT / "benchmarks" / "results"
+OURS = "langaudio"
+PEERS = [system for system in SYSTEMS if system != OURS]
+CPU_S, SEEDS, COPIES = 1_200, 3, 4
+PLAIN, AUGMENTED = "plain", "our augmentation"
+LEFT_OUT_CPU_S = 600
+HEARD = {f"{seconds:g} s": seconds for seconds in DURATIONS_S} | {ALL: 1e6}
+"""How much of the speech of a clip is heard, in seconds."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no training after so many")
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one thread each")
+    parser.add_argument("--cpu-s", type=float, default=CPU_S, help="of each training; less only to try")
+    wanted = parser.parse_args()
+    until = time.monotonic() + 60 * wanted.minutes
+    path = RESULTS / "lid.json"
+    runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
+    done = {_name(run) for run in runs}
+    missing = [one for one in _wanted() if _name(one) not in done]
+    # Spawned: torch's threads do not survive a fork.
+    with ProcessPoolExecutor(wanted.jobs, get_context("spawn"), max_tasks_per_child=1) as pool:
+        waiting = [pool.submit(_measure, one, wanted.cpu_s, until) for one in missing]
+        for finished in as_completed(waiting):
+            if run := finished.result():
+                runs.append(run)
+                print({name: value for name, value in run.items() if name != "answers"}, flush=True)
+                result = {"headline": _headline(runs), "runs": runs}
+                path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+                (RESULTS / "lid.md").write_text(_table(runs))
+
+
+def _wanted() -> list[dict[str, Any]]:
+    """Return what is to be trained, the most telling first."""
+    compared = [
+        {"system": system, "speech": speech, "seed": seed, "left_out": None}
+        for seed in range(SEEDS)
+        for system in SYSTEMS
+        for speech in ((AUGMENTED,) if system == OURS else (PLAIN, AUGMENTED))
+    ]
+    left_out = [{"system": OURS, "speech": AUGMENTED, "seed": 0, "left_out": code} for code in spoken()]
+    return compared + left_out
+
+
+def _name(run: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(run[part] for part in ("system", "speech", "seed", "left_out"))
+
+
+def _measure(wanted: Mapping[str, Any], cpu_s: float, until: float) -> dict[str, Any] | None:
+    if time.monotonic() > until:
+        return None
+    torch.set_num_threads(1)
+    logging.disable()
+    warnings.simplefilter("ignore")
+    left_out = wanted["left_out"]
+    clips = [clip for clip in recordings("train") if clip.segments and clip.language != left_out]
+    tested = [clip for clip in recordings("dev") if clip.segments]
+    chosen_by, *learned = folds(clips)
+    names = languages(clips)
+    with tempfile.TemporaryDirectory() as folder:
+        copies = COPIES if wanted["speech"] == AUGMENTED else 0
+        task = Task(
+            names,
+            written(
+                list(itertools.chain(*learned)), augment.load("default"), copies, Path(folder) / "speech"
+            ),
+            chosen_by,
+            min(cpu_s, LEFT_OUT_CPU_S) if left_out else cpu_s,
+            wanted["seed"],
+            Path(folder),
+        )
+        trained = SYSTEMS[wanted["system"]](task)
+    said = [say(trained.ask, clip.segments) for clip in chosen_by]
+    calibration = calibrate(
+        [Heard(one[None], np.ones(1)) for one in said], [names.index(clip.language) for clip in chosen_by]
+    )
+
+    def answer(clip: Recording, seconds: float) -> np.ndarray:
+        segments = list(first_seconds(clip.segments, seconds))
+        return normalised(say(trained.ask, segments) / calibration.temperature)
+
+    known = [clip for clip in tested if clip.language != left_out]
+    answers = {
+        heard: Answers(
+            np.stack([answer(clip, seconds) for clip in known]),
+            [names.index(clip.language) for clip in known],
+            [clip.speaker for clip in known],
+        ).scores()
+        for heard, seconds in HEARD.items()
+    }
+    measured = dict(wanted) | {
+        "cpu_s": task.cpu_s,
+        "examples_per_s": round(trained.examples_per_s, 1),
+        "parameters": trained.parameters,
+        "temperature": round(calibration.temperature, 3),
+        "macro_f1": {heard: round(scores.macro_f1.value, 4) for heard, scores in answers.items()},
+        "macro_f1_interval": [round(answers[ALL].macro_f1.low, 4), round(answers[ALL].macro_f1.high, 4)],
+        "accuracy": round(answers[ALL].accuracy.value, 4),
+        "c_avg": round(answers[ALL].c_avg.value, 4),
+        "calibration_error": round(answers[ALL].calibration_error.value, 4),
+    }
+    if left_out:
+        strangers = [clip for clip in tested if clip.language == left_out]
+        measured["unknown"] = {
+            name: round(
+                statistics.mean(not _is_known(answer(clip, HEARD[ALL]), calibration) for clip in own), 4
+            )
+            for name, own in (("recall", strangers), ("false_alarm", known))
+        }
+    return measured
+
+
+def _is_known(answer: np.ndarray, calibration: Calibration) -> bool:
+    return calibration.accepts(Heard(answer[None], np.ones(1)))
+
+
+def _headline(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the means over seeds of what has been measured; None stands for what has not."""
+    ours = _mean(runs, OURS, AUGMENTED, lambda run: run["macro_f1"][ALL])
+    best = {
+        speech: max((_mean(runs, peer, speech, lambda run: run["macro_f1"][ALL]) or 0.0) for peer in PEERS)
+        for speech in (PLAIN, AUGMENTED)
+    }
+    speed, their_speed = (
+        _mean(runs, *which, lambda run: run["examples_per_s"])
+        for which in ((OURS, AUGMENTED), ("ECAPA-TDNN", AUGMENTED))
+    )
+    unknown = [run["unknown"] for run in runs if run["left_out"]]
+    served = json.loads((RESULTS / "serve.json").read_text())["headline"]
+    return {
+        "macro_f1": ours,
+        "macro_f1_best_peer": best[PLAIN],
+        "macro_f1_best_peer_augmented": best[AUGMENTED],
+        "margin_points": round(100 * (ours - max(best.values())), 1) if ours else None,
+        "ece": _mean(runs, OURS, AUGMENTED, lambda run: run["calibration_error"]),
+        "train_speedup_vs_ecapa": round(speed / their_speed, 1) if speed and their_speed else None,
+        "identify_10s_ms": served["identify_10s_ms"],
+        "cli_start_s": served["cli_start_s"],
+        "unknown_recall": round(statistics.mean(one["recall"] for one in unknown), 3) if unknown else None,
+        "unknown_false_alarm": (
+            round(statistics.mean(one["false_alarm"] for one in unknown), 3) if unknown else None
+        ),
+    }
+
+
+def _mean(
+    runs: Sequence[Mapping[str, Any]], system: str, speech: str, value: Callable[[Mapping[str, Any]], float]
+) -> float | None:
+    found = [value(run) for run in _of(runs, system, speech)]
+    return round(statistics.mean(found), 4) if found else None
+
+
+def _of(runs: Sequence[Mapping[str, Any]], system: str, speech: str) -> list[Mapping[str, Any]]:
+    return [run for run in runs if (run["system"], run["speech"], run["left_out"]) == (system, speech, None)]
+
+
+def _table(runs: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        "# Naming languages",
+        "",
+        f"Macro-F1 on the dev speakers, each system trained from scratch for {CPU_S} CPU seconds; means",
+        "of the seeds. ECE is the calibration error after temperature scaling.",
+        "",
+        "| system | learned from | " + " | ".join(HEARD) + " | seeds | ECE | examples/s | parameters |",
+        "|---|---|" + "---:|" * (len(HEARD) + 4),
+    ]
+    for system in SYSTEMS:
+        for speech in (PLAIN, AUGMENTED):
+            if own := _of(runs, system, speech):
+                means = [statistics.mean(run["macro_f1"][heard] for run in own) for heard in HEARD]
+                cells = [
+                    *(f"{mean:.3f}" for mean in means),
+                    ", ".join(f"{run['macro_f1'][ALL]:.3f}" for run in own),
+                    f"{statistics.mean(run['calibration_error'] for run in own):.3f}",
+                    f"{statistics.mean(run['examples_per_s'] for run in own):.0f}",
+                    f"{own[0]['parameters']:,}",
+                ]
+                lines.append(f"| {system} | {speech} | " + " | ".join(cells) + " |")
+    if left_out := [run for run in runs if run["left_out"]]:
+        lines += [
+            "",
+            "## Languages that are none of ours",
+            "",
+            f"Each left out of a training of {LEFT_OUT_CPU_S} CPU seconds once.",
+            "",
+            "| left out | called unknown | of the others | macro-F1 of the others |",
+            "|---|---:|---:|---:|",
+            *(
+                f"| {run['left_out']} | {run['unknown']['recall']:.2f} | "
+                f"{run['unknown']['false_alarm']:.2f} | {run['macro_f1'][ALL]:.3f} |"
+                for run in sorted(left_out, key=lambda run: str(run["left_out"]))
+            ),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
