@@ -69,6 +69,24 @@ def start_run(name: str, parameters: Mapping[str, object]) -> str:
         return run_id
 
 
+def resume_run(run_id: str) -> bool:
+    """Go on with a run that was cut off; tell whether there is one that can be gone on with."""
+    from mlflow.exceptions import MlflowException
+
+    with _explained():
+        try:
+            _client().update_run(run_id, "RUNNING")
+        except MlflowException as error:
+            if error.error_code not in (
+                "RESOURCE_DOES_NOT_EXIST",
+                "INVALID_PARAMETER_VALUE",
+                "INVALID_STATE",
+            ):
+                raise
+            return False
+    return True
+
+
 def finish_run(run_id: str, *, failed: bool = False) -> None:
     with _explained():
         _client().set_terminated(run_id, "FAILED" if failed else "FINISHED")

@@ -76,6 +76,12 @@ def augmented(recipe_id: str, language: str, run: str = "", name: str = "") -> s
     return prefix + (f"{_checked('run id', run)}/{_checked('name', name)}" if run else "")
 
 
+def checkpoint(training: str, run_id: str = "", name: str = "") -> str:
+    """Return the key of a checkpoint of a training under way, or the prefix of all of the training's."""
+    prefix = f"models/checkpoints/{_checked('training', training)}/"
+    return prefix + (f"{_checked('run id', run_id)}/{_checked('name', name)}" if run_id else "")
+
+
 def _checked(what: str, name: str) -> str:
     if not _NAME.fullmatch(name):
         raise LangaudioError(

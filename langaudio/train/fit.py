@@ -9,19 +9,21 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import Callback, WeightAveraging
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchmetrics.classification import MulticlassF1Score
@@ -34,6 +36,7 @@ from langaudio.store import Store
 from langaudio.train import splits
 from langaudio.train.artifact import save_model
 from langaudio.train.calibrated import calibrated
+from langaudio.train.checkpoints import BEST, LAST, Checkpoints
 from langaudio.train.data import Crops, HeldOut, Speech, training_speech
 from langaudio.train.features import SpecAugment
 from langaudio.train.network import LanguageNetwork, NetworkSettings, clip_log_probabilities
@@ -107,40 +110,53 @@ def train(
     hyper = hyperparameters or Hyperparameters()
     clips = splits.read(store, languages)
     splits.verify(clips, languages)
-    run_id = registry.start_run(
-        f"{len(languages)} languages",
-        {
-            "languages": " ".join(languages),
-            "recipe_id": recipe_id,
-            registry.FINGERPRINT: splits.corpus_fingerprint(store, languages, recipe_id),
-            "epochs": epochs,
-            "seed": seed,
-            "langaudio": langaudio.__version__,
-            "git_revision": _git_revision() or "unknown",
-            **_flat(asdict(hyper)),
-        },
-    )
-    try:
-        learned = sorted(clip.clip_id for clip in clips if clip.split != "test")
-        registry.log_file(run_id, registry.CLIPS, json.dumps(learned).encode())
-        speech = training_speech(store, clips, recipe_id)
-        with _scratch() as scratch:
-            dev = HeldOut(store, [clip for clip in clips if clip.split == "dev"], languages, Path(scratch))
+    parameters = {
+        "languages": " ".join(languages),
+        "recipe_id": recipe_id,
+        registry.FINGERPRINT: splits.corpus_fingerprint(store, languages, recipe_id),
+        "epochs": epochs,
+        "seed": seed,
+        "langaudio": langaudio.__version__,
+        "git_revision": _git_revision() or "unknown",
+        **_flat(asdict(hyper)),
+    }
+    checkpoints = Checkpoints(store, parameters)
+    with _scratch() as scratch:
+        run_id = _cut_off(checkpoints, scratch) or registry.start_run(
+            f"{len(languages)} languages", parameters
+        )
+        try:
+            learned = sorted(clip.clip_id for clip in clips if clip.split != "test")
+            registry.log_file(run_id, registry.CLIPS, json.dumps(learned).encode())
+            speech = training_speech(store, clips, recipe_id)
+            dev = HeldOut(store, [clip for clip in clips if clip.split == "dev"], languages, scratch)
             log.info(
                 "run %s: %s; %.1f minutes of training speech with copies, %d dev clips",
                 run_id, ", ".join(languages), sum(one.seconds for one in speech) / 60, len(dev),
             )  # fmt: skip
             network = fit(
                 languages, speech, dev,
-                epochs=epochs, seed=seed, hyper=hyper, scratch=Path(scratch), callbacks=[_Progress(run_id)],
+                epochs=epochs, seed=seed, hyper=hyper, scratch=scratch, callbacks=[_Progress(run_id)],
+                keep=partial(checkpoints.put, run_id),
             )  # fmt: skip
-            save_model(network, calibrated(network, dev), Path(scratch) / "model")
-            registry.log_model(run_id, Path(scratch) / "model")
-    except BaseException:
-        with suppress(Unavailable):  # what went wrong first is what counts
-            registry.finish_run(run_id, failed=True)
-        raise
+            save_model(network, calibrated(network, dev), scratch / "model")
+            registry.log_model(run_id, scratch / "model")
+        except BaseException:
+            with suppress(Unavailable):  # what went wrong first is what counts
+                registry.finish_run(run_id, failed=True)
+            raise
     registry.finish_run(run_id)
+    checkpoints.delete(run_id)
+    return run_id
+
+
+def _cut_off(checkpoints: Checkpoints, scratch: Path) -> str | None:
+    """Return the run of a training like this one that was cut off, and put its checkpoints into a folder."""
+    run_id = checkpoints.fetch(scratch)
+    if run_id is None or not registry.resume_run(run_id):
+        (scratch / LAST).unlink(missing_ok=True)
+        return None
+    log.info("run %s was cut off: going on after its last epoch", run_id)
     return run_id
 
 
@@ -154,6 +170,7 @@ def fit(
     hyper: Hyperparameters,
     scratch: Path,
     callbacks: Sequence[Callback] = (),
+    keep: Callable[[Path], None] = lambda _: None,
 ) -> LanguageNetwork:
     """Fit a network to speech, and return it as it was in the epoch that did best on the dev clips.
 
@@ -164,21 +181,24 @@ def fit(
         epochs: how many.
         seed: of weights, batches, masks and mixtures.
         hyper: how.
-        scratch: an empty folder for checkpoints.
+        scratch: a folder for checkpoints. Where those of a fit that was cut off lie in it, this one goes on
+            after its last epoch, and ends as the other would have ended.
         callbacks: of Lightning's trainer, beside our own.
+        keep: what is done with each checkpoint that has been written.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with torch.random.fork_rng(devices=()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")  # advice on loaders that does not fit ours
         torch.manual_seed(seed)
         fitting = _Fitting(languages, speech, dev, seed, hyper)
-        best = ModelCheckpoint(scratch / "checkpoints", "best", monitor="dev_standing", mode="max")
+        averaging = WeightAveraging(avg_fn=_running_average(hyper.averaging))
         trainer = lightning.Trainer(
             max_epochs=epochs,
             accelerator="auto",
             devices=1,
             gradient_clip_val=hyper.max_gradient,
-            callbacks=[WeightAveraging(avg_fn=_running_average(hyper.averaging)), best, *callbacks],
+            callbacks=[averaging, *callbacks, _Keeper(scratch, keep)],
+            enable_checkpointing=False,
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
             logger=False,
@@ -186,8 +206,9 @@ def fit(
             enable_model_summary=False,
             default_root_dir=scratch,
         )
-        trainer.fit(fitting)
-    weights = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+        last = scratch / LAST
+        trainer.fit(fitting, ckpt_path=last if last.exists() else None, weights_only=True)
+    weights = torch.load(scratch / BEST, map_location="cpu", weights_only=True)["state_dict"]
     fitting.load_state_dict(weights)
     return fitting.network.cpu().eval()
 
@@ -208,6 +229,10 @@ class _Fitting(lightning.LightningModule):
         self._f1 = MulticlassF1Score(len(languages), average="macro")
         self._languages, self._speech, self._dev = languages, speech, dev
         self._seed, self._hyper = seed, hyper
+
+    def on_train_batch_start(self, _: Any, number: int) -> None:
+        # Masks and mixtures of a batch are the same, whether or not those before were drawn in this process.
+        torch.manual_seed(hash((self._seed, self.current_epoch, number)))
 
     def train_dataloader(self) -> DataLoader:
         spoken_s = sum(one.seconds for one in self._speech if one.copy == 0)
@@ -262,6 +287,30 @@ class _Fitting(lightning.LightningModule):
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of_peak(step, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class _Keeper(Callback):
+    """Writes a checkpoint after each epoch, and keeps that of the best."""
+
+    def __init__(self, folder: Path, keep: Callable[[Path], None]) -> None:
+        self._folder, self._keep = folder, keep
+        self._best = -math.inf
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        standing = float(trainer.callback_metrics["dev_standing"])
+        is_best = not standing <= self._best  # the first is the best even where its loss is no number
+        self._best = standing if is_best else self._best
+        trainer.save_checkpoint(self._folder / LAST)
+        if is_best:
+            shutil.copyfile(self._folder / LAST, self._folder / BEST)
+            self._keep(self._folder / BEST)
+        self._keep(self._folder / LAST)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self._best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._best = state["best"]
 
 
 class _Progress(Callback):
@@ -323,10 +372,12 @@ def _running_average(steady: float) -> Any:
     return average
 
 
-def _scratch() -> tempfile.TemporaryDirectory[str]:
+@contextmanager
+def _scratch() -> Iterator[Path]:
     cache = settings().home / "cache"
     cache.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(dir=cache, prefix=".training-")
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".training-") as folder:
+        yield Path(folder)
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

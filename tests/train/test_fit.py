@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +40,13 @@ SMALL = Hyperparameters(
     averaging=0.9,
     network=NetworkSettings(channels=48, kernel_sizes=(5, 7, 9), squeezed=8, attention=16),
 )
+
+
+FIT = """
+from langaudio.store import default_store
+from tests.train.test_fit import fitted
+fitted(default_store())
+"""
 
 
 @dataclass(frozen=True)
@@ -87,15 +98,36 @@ def test_it_learns_to_tell_unheard_speakers_apart(trained: Trained) -> None:
     assert evaluate(trained.store, trained.run_id).scores.macro_f1.value > 0.8  # chance: 0.33
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(trained: Trained) -> None:
-    def weights(run_id: str) -> dict[str, torch.Tensor]:
-        return safetensors.torch.load_file(registry.model_folder(run_id) / "weights.safetensors")
+def weights(run_id: str) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(registry.model_folder(run_id) / "weights.safetensors")
 
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(trained: Trained) -> None:
     first, same, other = (
         weights(run) for run in (trained.run_id, fitted(trained.store), fitted(trained.store, 1))
     )
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not torch.equal(first["head.2.weight"], other["head.2.weight"])
+
+
+def test_a_training_that_was_killed_goes_on_after_its_last_epoch(trained: Trained) -> None:
+    def epochs(run_id: str) -> list[float]:
+        return registry.curve(run_id, "dev_loss")
+
+    before = set(registry.runs())
+    process = subprocess.Popen([sys.executable, "-c", FIT], stderr=subprocess.DEVNULL, start_new_session=True)
+    while not (new := set(registry.runs()) - before) or len(epochs(*new)) < 3:
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    seen = len(trained.log)
+    assert {fitted(trained.store)} == new
+    (run_id,) = new
+    told = [line for line in trained.log[seen:] if line.startswith("epoch ")]
+    assert 0 < len(told) < EPOCHS - 1
+    assert epochs(run_id)[-len(told) :] == epochs(trained.run_id)[-len(told) :]
+    assert all(torch.equal(one, weights(run_id)[name]) for name, one in weights(trained.run_id).items())
+    assert not list(trained.store.list("models/checkpoints/"))
 
 
 def test_the_epoch_that_did_best_on_dev_is_kept(trained: Trained) -> None:
