@@ -6,16 +6,18 @@ speakers. Batches hold every language equally often, whatever the corpus holds.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import math
+import os
 import shutil
 import subprocess
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -374,10 +376,30 @@ def _running_average(steady: float) -> Any:
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
+    """Give a folder for as long as it is needed; remove those of trainings that were killed.
+
+    A folder is locked by who uses it, and the lock goes with its process, however that ends.
+    """
     cache = settings().home / "cache"
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".training-") as folder:
-        yield Path(folder)
+    with ExitStack() as in_use:
+        with _locked(cache):
+            for left in cache.glob(".training-*"):
+                with suppress(BlockingIOError), _locked(left, fcntl.LOCK_NB):
+                    shutil.rmtree(left)
+            folder = Path(in_use.enter_context(tempfile.TemporaryDirectory(dir=cache, prefix=".training-")))
+            in_use.enter_context(_locked(folder))
+        yield folder
+
+
+@contextmanager
+def _locked(folder: Path, how: int = 0) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | how)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
