@@ -59,8 +59,10 @@ def main() -> None:
         print(part, flush=True)
         measured[part] = parts[part]()
         path.write_text(json.dumps(measured, indent=1) + "\n")
-    if measured.keys() >= parts.keys():
-        result = {"headline": _headline(measured)} | {part: measured[part] for part in parts}
+    if measured.keys() >= {"times", "accuracy", "pipeline"}:
+        result = {"headline": _headline(measured)} | {
+            part: measured[part] for part in parts if part in measured
+        }
         path.write_text(json.dumps(result, indent=1) + "\n")
         (RESULTS / "augment.md").write_text(_table(result))
 
@@ -179,7 +181,9 @@ def _table(result: Mapping[str, Any]) -> str:
             row = [who, *(f"{times[f'{length} s'][who]:.3f}" for length in LENGTHS_S), f"{ratio:.1f}"]
             row += [_number(errors[who][name]) for name in names] if errors else []
             lines.append("| " + " | ".join(row) + " |")
-    return "\n".join([*lines, *_pipeline_lines(result["pipeline"]), *_growth_lines(result["growth"])]) + "\n"
+    return (
+        "\n".join([*lines, *_pipeline_lines(result["pipeline"]), *_growth_lines(result.get("growth"))]) + "\n"
+    )
 
 
 def _pipeline_lines(measured: Mapping[str, Any]) -> list[str]:
@@ -212,7 +216,9 @@ def _pipeline_lines(measured: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _growth_lines(measured: Mapping[str, Any]) -> list[str]:
+def _growth_lines(measured: Mapping[str, Any] | None) -> list[str]:
+    if measured is None:
+        return []
     return [
         "",
         "## Cost against work",
