@@ -50,7 +50,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no training after so many")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one thread each")
-    parser.add_argument("--cpu-s", type=float, default=CPU_S, help="of each training; less only to try")
     wanted = parser.parse_args()
     until = time.monotonic() + 60 * wanted.minutes
     path = RESULTS / "lid.json"
@@ -59,11 +58,11 @@ def main() -> None:
     missing = [one for one in _wanted() if _name(one) not in done]
     # Spawned: torch's threads do not survive a fork.
     with ProcessPoolExecutor(wanted.jobs, get_context("spawn"), max_tasks_per_child=1) as pool:
-        waiting = [pool.submit(_measure, one, wanted.cpu_s, until) for one in missing]
+        waiting = [pool.submit(_measure, one, until) for one in missing]
         for finished in as_completed(waiting):
             if run := finished.result():
                 runs.append(run)
-                print({name: value for name, value in run.items() if name != "answers"}, flush=True)
+                print(run, flush=True)
                 result = {"headline": _headline(runs), "runs": runs}
                 path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
                 (RESULTS / "lid.md").write_text(_table(runs))
@@ -85,7 +84,7 @@ def _name(run: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(run[part] for part in ("system", "speech", "seed", "left_out"))
 
 
-def _measure(wanted: Mapping[str, Any], cpu_s: float, until: float) -> dict[str, Any] | None:
+def _measure(wanted: Mapping[str, Any], until: float) -> dict[str, Any] | None:
     if time.monotonic() > until:
         return None
     torch.set_num_threads(1)
@@ -104,7 +103,7 @@ def _measure(wanted: Mapping[str, Any], cpu_s: float, until: float) -> dict[str,
                 list(itertools.chain(*learned)), augment.load("default"), copies, Path(folder) / "speech"
             ),
             chosen_by,
-            min(cpu_s, LEFT_OUT_CPU_S) if left_out else cpu_s,
+            LEFT_OUT_CPU_S if left_out else CPU_S,
             wanted["seed"],
             Path(folder),
         )
@@ -158,6 +157,7 @@ def _headline(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     ours = _mean(runs, OURS, AUGMENTED, lambda run: run["macro_f1"][ALL])
     best = {
         speech: max((_mean(runs, peer, speech, lambda run: run["macro_f1"][ALL]) or 0.0) for peer in PEERS)
+        or None
         for speech in (PLAIN, AUGMENTED)
     }
     speed, their_speed = (
@@ -170,7 +170,7 @@ def _headline(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "macro_f1": ours,
         "macro_f1_best_peer": best[PLAIN],
         "macro_f1_best_peer_augmented": best[AUGMENTED],
-        "margin_points": round(100 * (ours - max(best.values())), 1) if ours else None,
+        "margin_points": round(100 * (ours - max(one or 0.0 for one in best.values())), 1) if ours else None,
         "ece": _mean(runs, OURS, AUGMENTED, lambda run: run["calibration_error"]),
         "train_speedup_vs_ecapa": round(speed / their_speed, 1) if speed and their_speed else None,
         "identify_10s_ms": served["identify_10s_ms"],

@@ -12,6 +12,7 @@ the program needs.
 from __future__ import annotations
 
 import csv
+import functools
 import importlib.util
 import json
 import os
@@ -88,7 +89,7 @@ def _identified(file: Path, folder: Path, clip: np.ndarray) -> dict[str, dict[st
     for kind, rate in FORMATS.items():
         path = folder / f"10s.{kind}"
         soundfile.write(path, soxr.resample(clip, audio.SAMPLE_RATE, rate), rate)
-        took[kind] = _timed(lambda path=path: langaudio.identify(path, model))  # type: ignore[misc]
+        took[kind] = _timed(functools.partial(langaudio.identify, path, model))
     return took
 
 

@@ -249,6 +249,7 @@ def chain(planned: Any, *, train_on_corpus: bool = False) -> None:
 
 def _name_map_index(code: str) -> None:
     """Show the language, not a number, as the mapped task's name."""
+    # The context is typed as what Airflow puts into it; map_index_template reads what we add.
     get_current_context()["language"] = code  # type: ignore[typeddict-unknown-key]
 
 

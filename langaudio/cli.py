@@ -61,7 +61,7 @@ def main() -> None:
     try:
         app()
     except LangaudioError as error:
-        print(f"langaudio: {error}", file=sys.stderr)  # noqa: T201
+        typer.echo(f"langaudio: {error}", err=True)
         sys.exit(2)
 
 
@@ -348,6 +348,7 @@ def forget(
     if len(wished) != 1:
         raise LangaudioError("Name what is to be forgotten: one of --clip, --speaker or --source.")
     ((what, name),) = wished
+    # The names of the options are the kinds of wishes, which are typed as literals.
     _tell(dataclasses.asdict(forget(default_store(), what, name)))  # type: ignore[arg-type]
 
 

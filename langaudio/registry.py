@@ -77,11 +77,8 @@ def resume_run(run_id: str) -> bool:
         try:
             _client().update_run(run_id, "RUNNING")
         except MlflowException as error:
-            if error.error_code not in (
-                "RESOURCE_DOES_NOT_EXIST",
-                "INVALID_PARAMETER_VALUE",
-                "INVALID_STATE",
-            ):
+            # It was deleted, or the registry is a new one.
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
             return False
     return True

@@ -103,6 +103,7 @@ class Renderer:
                     "steps": steps,
                 }
                 yield Sample(
+                    # Its values are of several types, each that of the field of its name.
                     **place,  # type: ignore[arg-type]
                     flac=audio.to_flac(rendered, audio.SAMPLE_RATE),
                     described=json.dumps(described, sort_keys=True).encode(),

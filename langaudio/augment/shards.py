@@ -122,6 +122,7 @@ class ShardWriter:
 
     def _begin_shard(self) -> None:
         self._buffer = io.BytesIO()
+        # It is open for longer than this call: _put_shard closes it.
         self._tar = tarfile.open(fileobj=self._buffer, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
 
     def _put_shard(self) -> None:

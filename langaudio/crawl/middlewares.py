@@ -183,6 +183,7 @@ class PublicAddressesOnly(CachingThreadedResolver):
         resolver._trusted = frozenset([*filter(_is_configured_address, roots), *proxies])
         return resolver
 
+    # Twisted's name.
     def getHostByName(self, name: str, timeout: Sequence[int] = ()) -> Deferred[str]:  # noqa: N802
         return super().getHostByName(name, timeout).addCallback(self._checked, name)
 
@@ -279,6 +280,7 @@ class WaitAndRetry(RetryMiddleware):
         if postponed := self._postponed.get(_host(request.url)):
             raise postponed
 
+    # Scrapy awaits it, which its base class does not say.
     async def process_response(self, request: Request, response: Response) -> Request | Response:  # type: ignore[override]
         wait_s = _retry_after(response)
         if wait_s is None:

@@ -131,6 +131,11 @@ def test_a_training_that_was_killed_goes_on_after_its_last_epoch(trained: Traine
     assert not list(trained.store.list("models/checkpoints/"))
 
 
+@pytest.mark.usefixtures("trained")
+def test_a_run_that_is_gone_is_not_gone_on_with() -> None:
+    assert not registry.resume_run("0" * 32)
+
+
 def test_the_epoch_that_did_best_on_dev_is_kept(trained: Trained) -> None:
     network = load_model(registry.model_folder(trained.run_id))
     dev = [clip for clip in splits.read(trained.store, LANGUAGES) if clip.split == "dev"]

@@ -117,6 +117,7 @@ class AudioLinguaSpider(ClipSpider):
         error = failure.value
         if isinstance(error, HttpError) and error.response.status in _NOT_THERE:
             self.logger.warning("%s answers %d", error.response.url, error.response.status)
+            # Scrapy gives its failures the request; their class is Twisted's.
             yield from self.clip(failure.request.meta["entry"])  # type: ignore[attr-defined]
         else:
             self.page_failed(failure)

@@ -70,8 +70,8 @@ class ClipSpider(scrapy.Spider):
         self._closing: asyncio.Future[None] | None = None
 
     async def start(self) -> AsyncIterator[Any]:
-        raise NotImplementedError
-        yield
+        raise NotImplementedError("each spider's own")
+        yield  # makes it a generator, as Scrapy wants it
 
     def page(
         self, url: str, callback: Callable[..., Any], *, unless_known: bool = False, **options: Any
@@ -149,6 +149,7 @@ class ClipSpider(scrapy.Spider):
     def audio_failed(self, failure: Failure) -> Iterator[Any]:
         """Keep the clip with what went wrong, for quarantine; if the site itself is away, end the crawl."""
         error = self._explanation(failure)
+        # Scrapy gives its failures the request; their class is Twisted's.
         clip = failure.request.cb_kwargs["clip"]  # type: ignore[attr-defined]
         if isinstance(failure.value, Refused) and failure.value.reason == "robots":
             self.harvest.refuse(failure.value)
@@ -173,6 +174,7 @@ class ClipSpider(scrapy.Spider):
             self._closing = asyncio.ensure_future(self.crawler.engine.close_spider_async(reason="failed"))
 
     def _explanation(self, failure: Failure) -> LangaudioError:
+        # Scrapy gives its failures the request; their class is Twisted's.
         url = failure.request.url  # type: ignore[attr-defined]
         error = failure.value
         if isinstance(error, LangaudioError):
@@ -190,6 +192,7 @@ class ClipSpider(scrapy.Spider):
                 "set LANGAUDIO_SOURCE_ROOTS."
             )
         if isinstance(error, DownloadCancelledError | IgnoreRequest):
+            # Scrapy gives its failures the request; their class is Twisted's.
             limit = failure.request.meta.get("download_maxsize", self.settings.getint("DOWNLOAD_MAXSIZE"))  # type: ignore[attr-defined]
             return LangaudioError(
                 f"{url} is given up: it is larger than {limit} bytes, or redirects too often."
