@@ -13,6 +13,7 @@ import time
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -140,8 +141,9 @@ def test_fifty_kills_and_clean_runs_are_as_one_clean_run(
         assert runs.run(undisturbed.bucket, "one two") == 0
         whole_s = time.monotonic() - begin
         expected = content(undisturbed)
+        buckets = (new_bucket(f"kills-{number}", spoken) for number in count())
         while killed.total() < KILLS:
-            store = new_bucket(f"kills-{killed.total()}", spoken)
+            store = next(buckets)
             while killed.total() < KILLS:
                 # The runs go on where they were killed, so the last ones are sooner at their end.
                 if runs.run(store.bucket, "one two", chance.uniform(0, whole_s)) == 0:
