@@ -15,6 +15,7 @@ import csv
 import io
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +41,7 @@ from langaudio.augment import Recipe, from_dict, load
 from langaudio.augment.compose import Compose
 from langaudio.augment.rendering import Job, Renderer
 from langaudio.augment.stage import augment
+from langaudio.augment.workers import Workers
 from langaudio.demo.site import build_synthetic
 from langaudio.store import Store, keys
 
@@ -112,7 +116,26 @@ def mp3_to_shard(clips: Sequence[bytes], rounds: int = 5) -> dict[str, Any]:
     }
 
 
-def two_processes(
+def two_processes(clips: Sequence[bytes], rounds: int = 5) -> dict[str, Any]:
+    """Measure the stage's processes, one and two in turn, from MP3 files in memory to shards in memory."""
+    jobs = [replace(_job(data), clip_id=f"{number:020d}") for number, data in enumerate(clips)]
+    renderer = Renderer(_LANGUAGE, load("default"), "bench", 0)
+
+    def render(workers: int) -> float:
+        with Workers(workers, renderer) as processes:
+            for _ in processes.map((None, partial(_same, job)) for job in jobs[: 2 * workers]):
+                pass  # they have started and compiled
+            begin = time.perf_counter()
+            done = processes.map((None, partial(_same, job)) for job in jobs)
+            _shard(
+                (sample.name, sample.flac, sample.described) for _, made in done for sample in made.result()
+            )
+            return time.perf_counter() - begin
+
+    return {"clips": len(clips)} | _one_and_two(render, rounds)
+
+
+def two_processes_of_the_stage(
     store: Store, clips: Sequence[bytes], number: int = 1_000, rounds: int = 3
 ) -> dict[str, Any]:
     """Measure the stage on one process and on two, in turn, from the bucket and back to it.
@@ -124,25 +147,27 @@ def two_processes(
         rounds: how often.
     """
     _publish(store, clips, range(number))
+    seeds = count()
+
+    def render(workers: int) -> float:
+        begin = time.perf_counter()
+        # Another seed is another place in the bucket: everything is made anew.
+        report = augment(
+            store, _LANGUAGE, run="bench", copies=1, balance_minutes=0, seed=next(seeds), workers=workers
+        )
+        assert report.failed == 0
+        return time.perf_counter() - begin
+
+    return {"clips": number} | _one_and_two(render, rounds)
+
+
+def _one_and_two(render: Callable[[int], float], rounds: int) -> dict[str, float]:
     times: dict[int, list[float]] = {1: [], 2: []}
     for turn in range(rounds):
         for workers in (1, 2) if turn % 2 else (2, 1):
-            begin = time.perf_counter()
-            # Another seed is another place in the bucket: everything is made anew.
-            report = augment(
-                store,
-                _LANGUAGE,
-                run="bench",
-                copies=1,
-                balance_minutes=0,
-                seed=2 * turn + workers,
-                workers=workers,
-            )
-            times[workers].append(time.perf_counter() - begin)
-            assert report.failed == 0
+            times[workers].append(render(workers))
     one, two = (statistics.median(times[workers]) for workers in (1, 2))
     return {
-        "clips": number,
         "one_process_s": round(one, 2),
         "two_processes_s": round(two, 2),
         "speedup": round(one / two, 2),
@@ -153,6 +178,8 @@ def cost_against_work(
     store: Store, clips: Sequence[bytes], sizes: Sequence[int] = (100, 1_000, 10_000)
 ) -> dict[str, Any]:
     """Measure time and memory of the command for growing languages, and for ten clips more.
+
+    Both the time that passes and that of the processors, which other work on the machine disturbs least.
 
     Args:
         store: an empty bucket that the settings name.
@@ -174,10 +201,18 @@ def _command() -> dict[str, Any]:
     """Run ``langaudio augment`` in a process of its own; return what it cost."""
     command = [sys.executable, "-m", "langaudio.cli", "augment", _LANGUAGE]
     command += ["--copies", "1", "--balance-minutes", "0", "--workers", "1"]
+    before = _children_s()
     ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
     report = json.loads(ran.stdout)
     assert report["failed"] == 0
-    return {name: report[name] for name in ("written", "seconds", "peak_rss_mib")}
+    told = {name: report[name] for name in ("written", "seconds", "peak_rss_mib")}
+    return told | {"cpu_s": round(_children_s() - before, 2)}
+
+
+def _children_s() -> float:
+    """Return the seconds of processors that children, and theirs, have used until they ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _publish(store: Store, clips: Sequence[bytes], numbers: range) -> None:
@@ -223,6 +258,10 @@ def _job(data: bytes) -> Job:
     """Return what the stage makes of a row of the catalog: a clip, itself and one copy."""
     regions = audio.in_samples(audio.speech_regions(audio.decode(data).samples))
     return Job("clip", None, [0, 1], data, regions)
+
+
+def _same(job: Job) -> Job:
+    return job
 
 
 def _ours(*, known_speech: bool) -> Callable[[Job], Rendered]:
