@@ -213,6 +213,7 @@ def _reported(stage: Callable[..., Any], *arguments: Any, **options: Any) -> dic
 
     begin = time.monotonic()
     result = stage(default_store(), *arguments, **options)
+    # mypy takes a dataclass for a class as well, and asdict wants an instance.
     report: dict[str, Any] = dataclasses.asdict(result) if dataclasses.is_dataclass(result) else dict(result)  # type: ignore[arg-type]
     # Linux counts in KiB. A crawl's memory is its child's.
     peak_kib = max(

@@ -123,10 +123,10 @@ def two_processes(clips: Sequence[bytes], rounds: int = 5) -> dict[str, Any]:
 
     def render(workers: int) -> float:
         with Workers(workers, renderer) as processes:
-            for _ in processes.map((None, partial(_same, job)) for job in jobs[: 2 * workers]):
+            for _ in processes.map((None, partial(replace, job)) for job in jobs[: 2 * workers]):
                 pass  # they have started and compiled
             begin = time.perf_counter()
-            done = processes.map((None, partial(_same, job)) for job in jobs)
+            done = processes.map((None, partial(replace, job)) for job in jobs)
             _shard(
                 (sample.name, sample.flac, sample.described) for _, made in done for sample in made.result()
             )
@@ -258,10 +258,6 @@ def _job(data: bytes) -> Job:
     """Return what the stage makes of a row of the catalog: a clip, itself and one copy."""
     regions = audio.in_samples(audio.speech_regions(audio.decode(data).samples))
     return Job("clip", None, [0, 1], data, regions)
-
-
-def _same(job: Job) -> Job:
-    return job
 
 
 def _ours(*, known_speech: bool) -> Callable[[Job], Rendered]:

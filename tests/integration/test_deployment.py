@@ -87,7 +87,7 @@ def test_the_demo_tells_what_it_does_and_what_came_of_it(
         assert re.search(rf"│ {language} .*│ +{row['clips']} │ +5 │", told)
     assert f"macro-F1 {result['macro_f1']:.3f}" in told
     assert "Version 1 of the model is champion: There was no champion." in told
-    assert result["peak_rss_mib"] > max(stage["peak_rss_mib"] for stage in result["stages"].values()) / 2
+    assert result["peak_rss_mib"] >= max(stage["peak_rss_mib"] for stage in result["stages"].values())
     assert {name.split("-")[0] for name in re.findall(r"│ (\S+\.mp3) ", told)} == set(LANGUAGES)
 
 
