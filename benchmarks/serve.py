@@ -45,13 +45,13 @@ FORMATS = {"wav": 16_000, "flac": 16_000, "mp3": 44_100}
 REPETITIONS = 100
 
 HEAR = """
-import json, re, sys, time, langaudio
+import json, sys, time, langaudio
+from langaudio.memory import peak_mib
 model = langaudio.load_model(sys.argv[1])
 begin = time.process_time()
 found = langaudio.timeline(sys.argv[2], model)
 took = time.process_time() - begin
-peak = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024
-print(json.dumps({"minutes": found.duration_s / 60, "cpu_s": took, "peak_rss_mib": peak}))
+print(json.dumps({"minutes": found.duration_s / 60, "cpu_s": took, "peak_rss_mib": peak_mib()}))
 """
 
 

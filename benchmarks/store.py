@@ -34,6 +34,7 @@ from _s3 import S3_KEYS, bucket
 from langaudio import audio, catalog
 from langaudio.demo.site import build_synthetic
 from langaudio.examine import examine
+from langaudio.memory import peak_mib
 from langaudio.settings import settings
 from langaudio.store import default_store, keys
 
@@ -134,10 +135,7 @@ def _only_diff() -> None:
     known = catalog.ids(default_store(), "fr").intersection(staged)
     rows = catalog.read(default_store(), "fr", clip_ids=known).to_pylist()
     seconds = time.perf_counter() - begin
-    # Not ru_maxrss: a child begins with its parent's.
-    status = Path("/proc/self/status").read_text()
-    peak_kib = int(status.partition("VmHWM:")[2].split()[0])
-    found = {"seconds": round(seconds, 2), "peak_mib": peak_kib // 1024}
+    found = {"seconds": round(seconds, 2), "peak_mib": peak_mib()}
     print(json.dumps(found | {"known": len(known), "rows_found": len(rows)}))
 
 

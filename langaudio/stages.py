@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import resource
 import time
 from collections.abc import Callable, Sequence
 from importlib import resources
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from langaudio import languages
 from langaudio.errors import LangaudioError
+from langaudio.memory import children_peak_mib, peak_mib
 from langaudio.settings import settings
 
 # DAG files import this module to be parsed, again and again: what is heavy is imported where it is used.
@@ -215,11 +215,8 @@ def _reported(stage: Callable[..., Any], *arguments: Any, **options: Any) -> dic
     result = stage(default_store(), *arguments, **options)
     # mypy takes a dataclass for a class as well, and asdict wants an instance.
     report: dict[str, Any] = dataclasses.asdict(result) if dataclasses.is_dataclass(result) else dict(result)  # type: ignore[arg-type]
-    # Linux counts in KiB. A crawl's memory is its child's.
-    peak_kib = max(
-        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
     return report | {
         "seconds": round(time.monotonic() - begin, 2),
-        "peak_rss_mib": round(peak_kib / 1024),
+        # A crawl's memory is its child's.
+        "peak_rss_mib": max(peak_mib(), children_peak_mib()),
     }

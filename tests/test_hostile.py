@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import resource
 import struct
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from hypothesis import strategies as st
 from langaudio import catalog
 from langaudio.audio import NotAudio, decode
 from langaudio.doctor import diagnose
+from langaudio.memory import peak_mib
 from langaudio.store import Store
 from tests.test_upload import reasons, stage
 
@@ -41,18 +41,14 @@ UPLOAD = """
 import json
 from dataclasses import asdict
 from langaudio import audio
+from langaudio.memory import peak_mib
 from langaudio.store import default_store
 from langaudio.upload import upload
 
-def peak_kib():
-    # Not ru_maxrss: a child begins with its parent's.
-    lines = open("/proc/self/status").read().splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
-
 audio.speech_regions(audio.decode(open({spoken!r}, "rb").read()).samples)
-before = peak_kib()
+before = peak_mib()
 report = upload(default_store(), "fr", source="demo", run="one")
-print(json.dumps(asdict(report) | {{"grown_mib": (peak_kib() - before) // 1024}}))
+print(json.dumps(asdict(report) | {{"grown_mib": peak_mib() - before}}))
 """
 
 
@@ -203,8 +199,9 @@ def test_no_bytes_make_the_decoder_fail_otherwise_than_in_a_sentence(data: st.Da
     for at in data.draw(st.lists(st.integers(0, len(whole) - 1), max_size=20)):
         whole[at] = data.draw(st.integers(0, 255))
     cut = bytes(whole[: data.draw(st.integers(len(whole) // 2, len(whole)))])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: earlier tests had theirs
+    before = peak_mib()
     with suppress(NotAudio):
         assert np.isfinite(decode(cut, max_s=60).samples).all()
     # A minute of 16 channels at 192 kHz is 700 MiB, and never there at once.
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024  # KiB
+    assert peak_mib() - before < 200

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import resource
 from typing import Any
 
 from scrapy.crawler import AsyncCrawlerProcess, Crawler
@@ -14,6 +13,7 @@ from langaudio.crawl.harvest import Harvest
 from langaudio.crawl.job import Job, Put
 from langaudio.crawl.middlewares import scrapy_settings
 from langaudio.errors import LangaudioError
+from langaudio.memory import peak_mib
 
 
 class StagingPipeline:
@@ -82,7 +82,7 @@ def _close(crawler: Crawler, harvest: Harvest) -> dict[str, bytes]:
             "requests": found.get("downloader/request_count", 0),
             "response_bytes": found.get("downloader/response_bytes", 0),
             "waited_s": round(found.get("langaudio/waited_s", 0.0), 3),
-            "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "peak_rss_mib": peak_mib(),
         }
     )
 
