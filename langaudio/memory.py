@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
 import resource
 from pathlib import Path
+
+_M_MMAP_THRESHOLD = -3  # of malloc.h
 
 
 def peak_mib() -> int:
@@ -25,3 +29,13 @@ def children_peak_mib() -> int:
     It is at least what this process had had when it started the child.
     """
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+
+
+def give_back_large_blocks() -> None:
+    """Have freed blocks of a megabyte and more returned to the system at once, where glibc allocates.
+
+    Otherwise it learns from the first of them to keep such blocks, a heap for every thread that ever had one,
+    and a process that moves megabytes about in threads grows for hours.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2**20)

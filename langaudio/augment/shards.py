@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import io
 import tarfile
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Self
+from typing import BinaryIO, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -63,9 +64,10 @@ def read_index(
 
 
 class ShardWriter:
-    """Writes one batch: collects samples in memory, puts a shard when it is full, and the index at the end.
+    """Writes one batch: collects samples in a file, puts a shard when it is full, and the index at the end.
 
-    A shard is on its way to the bucket while the next one is filled, so two of them are in memory.
+    A shard is on its way to the bucket while the next one is filled: two of them are on the local disk, and
+    some parts of one in memory.
 
     Args:
         store: the bucket.
@@ -96,7 +98,7 @@ class ShardWriter:
             self._tar.addfile(member, io.BytesIO(content))
         for name, values in self._columns.items():
             values.append(self._key() if name == "shard" else getattr(sample, name))
-        if self._buffer.tell() >= self._shard_bytes:
+        if self._file.tell() >= self._shard_bytes:
             self._put_shard()
 
     def __enter__(self) -> Self:
@@ -108,6 +110,7 @@ class ShardWriter:
                 self._close()
         finally:
             self._sender.shutdown()
+            self._file.close()
 
     def _close(self) -> None:
         """Put the last shard, then the index that makes the batch count."""
@@ -121,16 +124,20 @@ class ShardWriter:
         self._store.put(keys.augmented(*self._where, "index.parquet"), buffer.getvalue())
 
     def _begin_shard(self) -> None:
-        self._buffer = io.BytesIO()
-        # It is open for longer than this call: _put_shard closes it.
-        self._tar = tarfile.open(fileobj=self._buffer, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+        # Both are open for longer than this call: _put_shard closes the tar, and _send the file.
+        self._file = tempfile.TemporaryFile(prefix="langaudio-shard-")  # noqa: SIM115
+        self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
 
     def _put_shard(self) -> None:
         self._tar.close()
         self._wait()
-        self._sending = self._sender.submit(self._store.put, self._key(), self._buffer.getvalue())
+        self._sending = self._sender.submit(self._send, self._key(), self._file)
         self._shards += 1
         self._begin_shard()
+
+    def _send(self, key: str, file: BinaryIO) -> None:
+        with file:
+            self._store.put(key, file)
 
     def _wait(self) -> None:
         if self._sending is not None:

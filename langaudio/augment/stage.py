@@ -26,6 +26,7 @@ from langaudio.augment.rendering import Job, Renderer
 from langaudio.augment.shards import ShardWriter, read_index
 from langaudio.augment.workers import Unrendered, Workers, cores
 from langaudio.errors import LangaudioError
+from langaudio.memory import give_back_large_blocks
 from langaudio.store import MissingObject, Store, keys
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ def augment(
     Raises:
         LangaudioError: unknown language, bad recipe, or no training clips at all.
     """
+    give_back_large_blocks()
     languages.get(language)
     if copies < 0:
         raise LangaudioError(f"copies is {copies}; it must be 0 or more.")

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import base64
 import functools
-import hashlib
 import io
-import math
 import random
 import re
 import time
@@ -25,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Self, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import botocore.exceptions
 
@@ -33,6 +31,7 @@ from langaudio.errors import LangaudioError
 from langaudio.settings import settings
 from langaudio.store import keys
 from langaudio.store.client import CONNECTIONS, client, use_client
+from langaudio.store.content import Content, md5
 from langaudio.store.errors import (
     S3_ERRORS,
     Damaged,
@@ -43,6 +42,8 @@ from langaudio.store.errors import (
     is_worth_another_try,
     status,
 )
+from langaudio.store.object_file import ObjectFile
+from langaudio.store.writing import WRITERS, Writing
 
 __all__ = [
     "MissingObject",
@@ -60,12 +61,6 @@ _T = TypeVar("_T")
 
 _ATTEMPTS = 5
 _FIRST_PAUSE_S = 0.1
-
-PART_BYTES = 16 * 2**20
-"""Objects that are larger are written in parts of this size."""
-
-_WRITERS = 4
-_MAX_WAITING_BYTES = 32 * 2**20
 
 _MAX_AHEAD_BYTES = 4 * 2**20
 """Of an object that is read ahead. So 32 of them take no more than 128 MiB, however large objects are."""
@@ -115,10 +110,11 @@ class Store:
         self._etags_are_md5 = True
         client.meta.events.register_last("before-call.s3", _send_at_once, unique_id="langaudio")
 
-    def put(self, key: str, data: bytes) -> None:
-        """Write an object."""
-        put = self._put_in_parts if len(data) > PART_BYTES else self._put
-        self._tried(key, lambda: put(key, data))
+    def put(self, key: str, data: bytes | BinaryIO) -> None:
+        """Write an object: bytes, or all of an open file, of which a few parts at a time are in memory."""
+        content = Content(data)
+        put = self._put_in_parts if len(content.parts) > 1 else self._put
+        self._tried(key, lambda: put(key, content))
 
     def writing(self) -> Writing:
         """Return a context that writes several objects at a time, and whose end waits for all of them."""
@@ -149,7 +145,7 @@ class Store:
 
     def open(self, item: ObjectInfo) -> io.RawIOBase:
         """Return an object as a file of which only what is read is fetched."""
-        return _ObjectFile(self, item)
+        return ObjectFile(self, item)
 
     def get_range(self, key: str, begin: int, end: int) -> bytes:
         """Return the bytes ``begin`` … ``end`` (exclusive) of an object, which has them."""
@@ -252,8 +248,9 @@ class Store:
             place = {"CreateBucketConfiguration": {"LocationConstraint": region}} if elsewhere else {}
             self._tried("", lambda: self._client.create_bucket(Bucket=self.bucket, **place))
 
-    def _put(self, key: str, data: bytes) -> None:
-        digest = _md5(data)
+    def _put(self, key: str, content: Content) -> None:
+        data = content.part(1)
+        digest = md5(data)
         answer = self._client.put_object(
             Bucket=self.bucket,
             Key=self._prefix + key,
@@ -267,23 +264,23 @@ class Store:
                 raise Damaged(f"{key!r} is another in the bucket than was sent.")
             self._etags_are_md5 = False
 
-    def _put_in_parts(self, key: str, data: bytes) -> None:
+    def _put_in_parts(self, key: str, content: Content) -> None:
         where = {"Bucket": self.bucket, "Key": self._prefix + key}
         begun = _retried(lambda: self._client.create_multipart_upload(**where, **self._encryption))
         upload = where | {"UploadId": begun["UploadId"]}
         try:
-            with ThreadPoolExecutor(_WRITERS) as pool:
-                numbers = range(1, math.ceil(len(data) / PART_BYTES) + 1)
-                parts = list(pool.map(lambda number: self._put_part(key, upload, number, data), numbers))
-            _retried(lambda: self._complete(key, upload, parts, data))
+            with ThreadPoolExecutor(WRITERS) as pool:
+                put_part = functools.partial(self._put_part, key, upload, content)
+                parts = list(pool.map(put_part, content.parts))
+            _retried(lambda: self._complete(key, upload, parts, content.digest))
         except BaseException:
             with suppress(*S3_ERRORS):  # what went wrong first is what is told
                 self._client.abort_multipart_upload(**upload)
             raise
 
-    def _put_part(self, key: str, upload: dict[str, Any], number: int, data: bytes) -> dict[str, Any]:
-        chunk = _part(data, number)
-        digest = _md5(chunk)
+    def _put_part(self, key: str, upload: dict[str, Any], content: Content, number: int) -> dict[str, Any]:
+        chunk = content.part(number)
+        digest = md5(chunk)
         checksum = base64.b64encode(bytes.fromhex(digest)).decode()
         answer = _retried(
             lambda: self._client.upload_part(**upload, PartNumber=number, Body=chunk, ContentMD5=checksum)
@@ -294,22 +291,22 @@ class Store:
         return {"PartNumber": number, "ETag": answer["ETag"]}
 
     def _complete(
-        self, key: str, upload: dict[str, Any], parts: Sequence[dict[str, Any]], data: bytes
+        self, key: str, upload: dict[str, Any], parts: Sequence[dict[str, Any]], digest: str
     ) -> None:
         try:
             answer = self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
-            whole = not self._tells_another_md5(answer, _md5_of_parts(data))
+            whole = not self._tells_another_md5(answer, digest)
         except botocore.exceptions.ClientError as error:
             # Perhaps it was completed before, and the answer was lost on its way.
             if code(error) != "NoSuchUpload":
                 raise
             whole = False
-        if not whole and not self._holds(key, data):
+        if not whole and not self._holds(key, digest):
             raise Damaged(f"{key!r} is another in the bucket than was sent.")
 
-    def _holds(self, key: str, data: bytes) -> bool:
+    def _holds(self, key: str, digest: str) -> bool:
         try:
-            return self._get(key, None) == data
+            return Content(self._get(key, None)).digest == digest
         except botocore.exceptions.ClientError as error:
             if status(error) == 404:
                 return False
@@ -334,7 +331,7 @@ class Store:
         if len(data) != answer["ContentLength"]:
             raise Damaged(f"{len(data)} bytes of {key!r} came instead of {answer['ContentLength']}.")
         in_parts = "-" in _etag(answer)
-        if self._tells_another_md5(answer, _md5_of_parts(data) if in_parts else _md5(data)):
+        if self._tells_another_md5(answer, Content(data).digest if in_parts else md5(data)):
             # What comes twice the same is not damaged on its way: then ETags are no MD5 here, or somebody
             # wrote the object in parts of another size.
             if self._get_object(key)["Body"].read() != data:
@@ -377,73 +374,6 @@ class Store:
         return explanation(error, self._prefix + key, where)
 
 
-class Writing:
-    """Writes several objects at a time; see ``Store.writing``.
-
-    An error of a write is raised by one of the next ``put``, or at the end.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._pool = ThreadPoolExecutor(_WRITERS)
-        self._waiting: deque[tuple[Future[None], int]] = deque()
-        self._bytes = 0
-
-    def put(self, key: str, data: bytes) -> None:
-        """Write an object soon; wait if too many bytes wait already."""
-        self._waiting.append((self._pool.submit(self._store.put, key, data), len(data)))
-        self._bytes += len(data)
-        while self._bytes > _MAX_WAITING_BYTES or (self._waiting and self._waiting[0][0].done()):
-            self._wait_for_first()
-
-    def wait(self) -> None:
-        """Wait until all is written."""
-        while self._waiting:
-            self._wait_for_first()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self.wait()
-        finally:
-            self._pool.shutdown(cancel_futures=True)
-
-    def _wait_for_first(self) -> None:
-        write, size = self._waiting.popleft()
-        write.result()
-        self._bytes -= size
-
-
-class _ObjectFile(io.RawIOBase):
-    def __init__(self, store: Store, item: ObjectInfo) -> None:
-        self._store, self._item, self._at = store, item, 0
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._item.size}[whence]
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        end = min(self._at + len(buffer), self._item.size)
-        if end <= self._at:
-            return 0
-        data = self._store.get_range(self._item.key, self._at, end)
-        buffer[: len(data)] = data
-        self._at = end
-        return len(data)
-
-
 @lru_cache(maxsize=1)
 def default_store() -> Store:
     """Return the store that the settings name."""
@@ -472,21 +402,6 @@ def _retried(operation: Callable[[], _T]) -> _T:
 def _send_at_once(params: dict[str, Any], **_: Any) -> None:
     """Do without ``Expect: 100-continue``, which costs small objects a round trip each."""
     params["headers"].pop("Expect", None)
-
-
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
-
-
-def _md5_of_parts(data: bytes) -> str:
-    """Return what S3 makes the ETag of an object that was written in parts of our size."""
-    number = math.ceil(len(data) / PART_BYTES)
-    digests = [bytes.fromhex(_md5(_part(data, one))) for one in range(1, number + 1)]
-    return f"{_md5(b''.join(digests))}-{number}"
-
-
-def _part(data: bytes, number: int) -> bytes:
-    return data[(number - 1) * PART_BYTES : number * PART_BYTES]
 
 
 def _etag(answer: dict[str, Any]) -> str:
