@@ -11,7 +11,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -171,13 +171,24 @@ def preview(
 def train(
     languages: Languages,
     recipe: Recipe = "default",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training speech.")] = 12,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training speech, at most.")] = 12,
     seed: Seed = 0,
+    start: Annotated[
+        Literal["champion", "scratch"],
+        typer.Option(
+            "--from", help="Where languages are added to the champion's: begin with its weights, or anew."
+        ),
+    ] = "champion",
 ) -> None:
-    """Train a network on augmented speech; prints the id of its MLflow run."""
+    """Train a network on augmented speech; prints the id of its MLflow run.
+
+    Every visible GPU takes part. On several machines, start it on each by torchrun.
+    """
     from langaudio import stages
 
-    _tell(stages.train(languages, recipe=recipe, epochs=epochs, seed=seed))
+    report = stages.train(languages, recipe=recipe, epochs=epochs, seed=seed, start=start)
+    if report["run_id"]:  # of several processes the first has it
+        _tell(report)
 
 
 @app.command()

@@ -21,6 +21,7 @@ from langaudio.settings import settings
 # DAG files import this module to be parsed, again and again: what is heavy is imported where it is used.
 if TYPE_CHECKING:
     from langaudio.store import Store
+    from langaudio.train.stage import Start
 
 log = logging.getLogger(__name__)
 
@@ -136,15 +137,24 @@ def check() -> dict[str, Any]:
     return _reported(require_health)
 
 
-def train(wanted: Sequence[str] | None, *, recipe: str, epochs: int, seed: int) -> dict[str, Any]:
-    """Train on the wanted languages that have augmented speech, or on all of the corpus that have."""
+def train(
+    wanted: Sequence[str] | None, *, recipe: str, epochs: int, seed: int, start: Start = "champion"
+) -> dict[str, Any]:
+    """Train on the wanted languages that have augmented speech, or on all of the corpus that have.
+
+    Where there are several GPUs, a process for each does so together, and one reports.
+    """
     # Before Lightning is imported, which takes seconds.
     ready, recipe_id = _ready(wanted, recipe, seed)
 
     def run(store: Store) -> dict[str, Any]:
-        from langaudio.train.fit import train
+        from langaudio.train.processes import Place, devices, run_on
+        from langaudio.train.stage import train
 
-        run_id = train(store, ready, recipe_id=recipe_id, epochs=epochs, seed=seed)
+        if Place.of_this_process().processes == 1 and devices() > 1:
+            options = ["--recipe", recipe, "--epochs", str(epochs), "--seed", str(seed), "--from", start]
+            return run_on(devices(), ["train", *ready, *options])
+        run_id = train(store, ready, recipe_id=recipe_id, epochs=epochs, seed=seed, start=start)
         return {"run_id": run_id, "languages": ready}
 
     return _reported(run)

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from langaudio.audio import SAMPLE_RATE
 from langaudio.evaluate.measures import macro_f1
-from langaudio.train.data import Crops, Speech
+from langaudio.train.data import Crops, Noise, Speech
 from langaudio.train.features import SpecAugment
 from langaudio.train.fit import Hyperparameters, fit, share_of_peak
 from langaudio.voting import WINDOW_S, vote, windows
@@ -208,6 +208,7 @@ def _trained(task: Task, features: _Features, network: nn.Module, peak_lr: float
     """Fit a network of log-mels by AdamW in one cycle, until the time is over."""
     augmented = any(one.copy for one in task.speech)
     torch.manual_seed(task.seed)
+    rng = np.random.default_rng(task.seed)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.01)
 
     def ask(waveforms: Tensor) -> Tensor:
@@ -228,7 +229,8 @@ def _trained(task: Task, features: _Features, network: nn.Module, peak_lr: float
             waveforms, labels = crops[batch]
             log_mel = features.log_mel(waveforms)
             if augmented:
-                log_mel = features.spec_augment(log_mel.transpose(1, 2)).transpose(1, 2)
+                draws = torch.from_numpy(features.spec_augment.draw(len(labels), rng))
+                log_mel = features.spec_augment(log_mel.transpose(1, 2), draws).transpose(1, 2)
             loss = nn.functional.cross_entropy(network(log_mel), labels)
             optimizer.zero_grad()
             loss.backward()
@@ -265,6 +267,7 @@ def _crops(task: Task, epoch: int) -> Crops:
         crop_s=WINDOW_S,
         batch_size=BATCH_SIZE,
         max_speed_change=0.1 if augmented else 0.0,
+        noise=Noise() if augmented else Noise(share=0.0),
         seed=task.seed,
         epoch=epoch,
     )

@@ -27,11 +27,35 @@ from langaudio.augment.shards import read_index
 from langaudio.errors import LangaudioError
 from langaudio.store import Store, keys
 from langaudio.train import cache
+from langaudio.train.processes import ALONE, Place
 from langaudio.train.splits import Clip
 
 _PCM, _CONTENTS = "speech.pcm", "contents.json"
 _SAMPLE = np.dtype("<i2")
 _FULL_SCALE = 32768.0
+
+
+@dataclass(frozen=True)
+class Noise:
+    """White noise that is added to some crops, so that no two epochs hear the same.
+
+    Attributes:
+        share: of the crops that get some.
+        min_snr_db: loudest noise, as its distance below the crop's level.
+        max_snr_db: softest.
+    """
+
+    share: float = 0.5
+    min_snr_db: float = 5.0
+    max_snr_db: float = 30.0
+
+    def added_to(self, samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return a crop with noise, or without, as the draws have it; float32, shape ``(samples,)``."""
+        if rng.random() >= self.share:
+            return samples
+        snr_db = rng.uniform(self.min_snr_db, self.max_snr_db)
+        level = np.sqrt(np.mean(np.square(samples))) * 10 ** (-snr_db / 20)
+        return samples + np.float32(level) * rng.standard_normal(len(samples), np.float32)
 
 
 @dataclass(frozen=True)
@@ -128,18 +152,20 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
     """One epoch of random crops in batches, every language about as often as every other.
 
     Within a language a stretch is drawn in proportion to its length. What is shorter than a crop is said
-    again until the crop is full. Each batch is played a little faster or slower. The same seed and epoch
-    give the same batches, whoever asks for them.
+    again until the crop is full. Each batch is played a little faster or slower, and noise is added to some
+    crops. The same seed and epoch give the same batches, whoever asks for them.
 
     Args:
         speech: what to crop from.
         languages: the tags in the order of the labels; each must have speech.
         number: of crops in the epoch.
         crop_s: length of a crop, in seconds.
-        batch_size: crops in a batch.
+        batch_size: crops in a batch, of all processes together.
         max_speed_change: how much faster or slower at most, as a share.
+        noise: what is added.
         seed: of the draws.
         epoch: number of the epoch, from 0.
+        place: which of several processes asks: each gets its share of every batch.
     """
 
     def __init__(
@@ -151,14 +177,18 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         crop_s: float,
         batch_size: int,
         max_speed_change: float,
+        noise: Noise,
         seed: int,
         epoch: int,
+        place: Place = ALONE,
     ) -> None:
         self._by_language = [[one for one in speech if one.language == code] for code in languages]
         self._crop = round(crop_s * audio.SAMPLE_RATE)
         self._batch_size = batch_size
         self._max_speed_change = max_speed_change
+        self._noise = noise
         self._seed = seed, epoch
+        self._share = place.share(batch_size)
         self._each = max(1, round(number / len(languages)))
         rng = np.random.default_rng(self._seed)
         drawn = [(label, row) for label in range(len(languages)) for row in self._draw(label, rng)]
@@ -171,16 +201,25 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         """Return waveforms ``(batch, samples)`` and labels ``(batch,)``."""
         if not 0 <= batch < len(self):
             raise IndexError(f"batch {batch} of {len(self)}")
-        rng = np.random.default_rng((*self._seed, batch))
-        chosen = self._drawn[batch * self._batch_size : (batch + 1) * self._batch_size]
-        speed = 1 + self._max_speed_change * rng.uniform(-1, 1)
+        speed = 1 + self._max_speed_change * np.random.default_rng((*self._seed, batch)).uniform(-1, 1)
         length = round(self._crop * speed)
-        cut = np.stack([_cut(self._by_language[label][row], length, rng) for label, row in chosen])
+        # A corpus that does not fill a batch is heard again.
+        numbers = [(batch * self._batch_size + row) % len(self._drawn) for row in range(self._batch_size)]
+        # A generator for each crop: what it is does not depend on the others that this process has.
+        drawn = [
+            (*self._drawn[number], np.random.default_rng((*self._seed, batch, row)))
+            for row, number in enumerate(numbers)
+        ][self._share]
+        cut = np.stack([_cut(self._by_language[label][row], length, rng) for label, row, rng in drawn])
         # Straight lines between samples are good enough for training, and cost next to nothing.
         waveforms = torch.nn.functional.interpolate(
             torch.from_numpy(cut).unsqueeze(1), self._crop, mode="linear", align_corners=False
         ).squeeze(1)
-        return waveforms, torch.tensor([label for label, _ in chosen])
+        noisy = [
+            torch.from_numpy(self._noise.added_to(waveform.numpy(), rng))
+            for waveform, (_, _, rng) in zip(waveforms, drawn, strict=True)
+        ]
+        return torch.stack(noisy), torch.tensor([label for label, _, _ in drawn])
 
     def _draw(self, label: int, rng: np.random.Generator) -> list[int]:
         # Even steps along all the speech laid end to end, from a random start: nothing is drawn much more

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torchaudio
 from torch import Tensor, nn
@@ -74,8 +75,6 @@ class SpecAugment(nn.Module):
     The bands are first stretched towards low or high, as a shorter or longer vocal tract does; then bands
     and frames are set to zero, which is their mean.
 
-    Shape: ``(batch, mels, frames)`` → the same.
-
     Args:
         max_stretch: largest change of a band's position, as a share of it.
         masks: number of masks in each direction.
@@ -90,17 +89,22 @@ class SpecAugment(nn.Module):
         self.max_stretch, self.masks = max_stretch, masks
         self.max_bands, self.max_frames = max_bands, max_frames
 
-    def forward(self, log_mel: Tensor) -> Tensor:
-        batch, mels, frames = log_mel.shape
-        log_mel = self._stretched(log_mel)
-        for _ in range(self.masks):
-            log_mel = log_mel * _kept(batch, mels, self.max_bands, log_mel.device).unsqueeze(2)
-            log_mel = log_mel * _kept(batch, frames, self.max_frames, log_mel.device).unsqueeze(1)
+    def draw(self, examples: int, rng: np.random.Generator) -> np.ndarray:
+        """Return numbers from 0 to 1 that decide what is done to examples, shape ``(examples, draws)``."""
+        return rng.random((examples, 1 + 4 * self.masks), np.float32)
+
+    def forward(self, log_mel: Tensor, draws: Tensor) -> Tensor:
+        """Shape: ``(batch, mels, frames)``, ``(batch, draws)`` → ``(batch, mels, frames)``."""
+        _, mels, frames = log_mel.shape
+        log_mel = self._stretched(log_mel, draws[:, :1])
+        for mask in draws[:, 1:].reshape(len(draws), self.masks, 4).unbind(dim=1):
+            log_mel = log_mel * _kept(mels, self.max_bands, mask[:, :2]).unsqueeze(2)
+            log_mel = log_mel * _kept(frames, self.max_frames, mask[:, 2:]).unsqueeze(1)
         return log_mel
 
-    def _stretched(self, log_mel: Tensor) -> Tensor:
+    def _stretched(self, log_mel: Tensor, draws: Tensor) -> Tensor:
         batch, mels, frames = log_mel.shape
-        factors = 1 + self.max_stretch * (2 * torch.rand(batch, 1, device=log_mel.device) - 1)
+        factors = 1 + self.max_stretch * (2 * draws - 1)
         position = (torch.arange(mels, device=log_mel.device) * factors).clamp(max=mels - 1)
         below = position.floor().clamp(max=mels - 2).long()
         share = (position - below).unsqueeze(2)
@@ -108,9 +112,12 @@ class SpecAugment(nn.Module):
         return log_mel.gather(1, rows) * (1 - share) + log_mel.gather(1, rows + 1) * share
 
 
-def _kept(batch: int, length: int, max_width: int, device: torch.device) -> Tensor:
-    """Return a row of ones an example, with a gap of zeros that is at most ``max_width`` wide."""
-    width = torch.rand(batch, 1, device=device) * min(max_width, length)
-    begin = torch.rand(batch, 1, device=device) * (length - width)
-    at = torch.arange(length, device=device)
+def _kept(length: int, max_width: int, draws: Tensor) -> Tensor:
+    """Return a row of ones an example, with a gap of zeros that is at most ``max_width`` wide.
+
+    Shape: draws ``(batch, 2)`` → ``(batch, length)``.
+    """
+    width = draws[:, :1] * min(max_width, length)
+    begin = draws[:, 1:] * (length - width)
+    at = torch.arange(length, device=draws.device)
     return ((at < begin) | (at >= begin + width)).float()

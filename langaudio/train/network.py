@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from langaudio.audio import SAMPLE_RATE
 from langaudio.train.features import FeatureSettings, LogMel
+from langaudio.train.processes import BatchNorm
 from langaudio.voting import WINDOW_S, window_begins
 
 
@@ -63,7 +64,7 @@ class LanguageNetwork(nn.Module):
         self.log_mel = LogMel(self.settings.features)
         self.stem = nn.Sequential(
             nn.Conv1d(self.settings.features.mels, width, kernel_size=5, stride=2, padding=2, bias=False),
-            nn.BatchNorm1d(width),
+            BatchNorm(width),
             nn.SiLU(),
         )
         blocks: list[nn.Module] = [
@@ -73,13 +74,23 @@ class LanguageNetwork(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.pooling = _AttentiveStatistics(width, self.settings.attention)
         self.head = nn.Sequential(
-            nn.BatchNorm1d(2 * width),
+            BatchNorm(2 * width),
             nn.Dropout(self.settings.dropout),
             nn.Linear(2 * width, len(self.languages)),
         )
 
     def forward(self, waveform: Tensor) -> Tensor:
         return self.classify(self.log_mel(waveform))
+
+    def start_from(self, known: LanguageNetwork) -> None:
+        """Take over the weights of a network of the same size; languages new to it keep what was drawn."""
+        last = ("head.2.weight", "head.2.bias")
+        mine, theirs = self.state_dict(), known.state_dict()
+        for name in last:
+            for row, code in enumerate(self.languages):
+                if code in known.languages:
+                    mine[name][row] = theirs[name][known.languages.index(code)]
+        self.load_state_dict(theirs | {name: mine[name] for name in last})
 
     def classify(self, log_mel: Tensor) -> Tensor:
         """Shape: ``(batch, mels, frames)`` → ``(batch, languages)``. Training masks what it hands in."""
@@ -114,10 +125,10 @@ class _Block(nn.Module):
         super().__init__()
         self.mix = nn.Sequential(
             nn.Conv1d(width, width, kernel_size, padding=kernel_size // 2, groups=width, bias=False),
-            nn.BatchNorm1d(width),
+            BatchNorm(width),
             nn.SiLU(),
             nn.Conv1d(width, width, kernel_size=1, bias=False),
-            nn.BatchNorm1d(width),
+            BatchNorm(width),
             nn.SiLU(),
         )
         self.excite = nn.Sequential(

@@ -13,13 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from langaudio import catalog
+from langaudio.audio.fingerprint import matches
 from langaudio.augment.shards import read_index
 from langaudio.errors import LangaudioError
 from langaudio.speakers import Split
 from langaudio.store import Store
 
 _SIDES: tuple[Split, ...] = ("train", "dev", "test")
-_COLUMNS = ("clip_id", "speaker_id", "split", "format", "source", "speaker_sex")
+_COLUMNS = ("clip_id", "speaker_id", "split", "format", "source", "speaker_sex", "fingerprint")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Clip:
     format: str = "mp3"
     source: str = ""
     speaker_sex: str | None = None
+    fingerprint: bytes | None = None
 
 
 def read(store: Store, languages: Sequence[str]) -> list[Clip]:
@@ -51,8 +53,8 @@ def verify(clips: Iterable[Clip], languages: Sequence[str]) -> None:
     """Check that a network can be trained on these clips and that its score will mean something.
 
     Raises:
-        LangaudioError: fewer than two languages; a clip or a speaker on two sides; a clip in two
-            languages; a language without training clips, or without a speaker in dev or test.
+        LangaudioError: fewer than two languages; a clip, a recording or a speaker on two sides; a clip in
+            two languages; a language without training clips, or without a speaker in dev or test.
     """
     if len(set(languages)) < 2:
         raise LangaudioError(
@@ -61,6 +63,7 @@ def verify(clips: Iterable[Clip], languages: Sequence[str]) -> None:
         )
     clips = list(clips)
     _verify_apart(clips)
+    _verify_recordings_apart(clips)
     lacking = [sentence for code in sorted(set(languages)) if (sentence := _lacking(code, clips))]
     if lacking:
         raise LangaudioError(
@@ -110,6 +113,23 @@ def _verify_apart(clips: list[Clip]) -> None:
             f"{len(straddling)} speakers are on two sides of the split, for example {speaker} in "
             f"{' and '.join(sorted(found))}: this version's `upload` did not write this "
             "catalog; rebuild it."
+        )
+
+
+def _verify_recordings_apart(clips: Sequence[Clip]) -> None:
+    """Refuse recordings that are on two sides as files of their own: encoded twice, perhaps cut."""
+    training = [clip for clip in clips if clip.split == "train" and clip.fingerprint]
+    scored = [clip for clip in clips if clip.split != "train" and clip.fingerprint]
+    found = matches(
+        [clip.fingerprint or b"" for clip in scored], [clip.fingerprint or b"" for clip in training]
+    )
+    twice = [(scored[one], training[other]) for one, other in found]
+    if twice:
+        one, other = twice[0]
+        raise LangaudioError(
+            f"{len(twice)} recordings are on two sides of the split, for example {one.clip_id} in "
+            f"{one.split} of {one.language} and {other.clip_id} in train of {other.language}, which sound "
+            f"the same: remove one of the two by `langaudio forget --clip {other.clip_id}`."
         )
 
 

@@ -80,12 +80,18 @@ def publish(store: Store, clips: Iterable[dict[str, Any]], run: str = "run") -> 
         catalog.write_part(store, language, run, [{**row, "data": None} for row in rows])
 
 
-def augment(store: Store, clips: Iterable[dict[str, Any]], copies: int = 1, run: str = "run") -> None:
+def augment(
+    store: Store,
+    clips: Iterable[dict[str, Any]],
+    copies: int = 1,
+    run: str = "run",
+    recipe_id: str = RECIPE,
+) -> None:
     """Write shards of the training clips: copies are the recording itself, quieter each time."""
     training = [one for one in clips if one["split"] == "train"]
     for language in sorted({one["language"] for one in training}):
         rows = [one for one in training if one["language"] == language]
-        shard = keys.augmented(RECIPE, language, run, "shard-000000.tar")
+        shard = keys.augmented(recipe_id, language, run, "shard-000000.tar")
         index, buffer = [], io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as tar:
             for row in rows:
@@ -100,7 +106,7 @@ def augment(store: Store, clips: Iterable[dict[str, Any]], copies: int = 1, run:
         store.put(shard, buffer.getvalue())
         parquet = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(index, schema=INDEX_SCHEMA), parquet)
-        store.put(keys.augmented(RECIPE, language, run, "index.parquet"), parquet.getvalue())
+        store.put(keys.augmented(recipe_id, language, run, "index.parquet"), parquet.getvalue())
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

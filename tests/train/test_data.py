@@ -13,9 +13,11 @@ from langaudio import audio
 from langaudio.errors import LangaudioError
 from langaudio.store import Store, keys
 from langaudio.train import splits
-from langaudio.train.data import Crops, HeldOut, Speech, clip_speech, training_speech
+from langaudio.train.data import Crops, HeldOut, Noise, Speech, clip_speech, training_speech
+from langaudio.train.processes import ALONE, Place
 from tests.train import spoken
 
+NONE = Noise(share=0)
 SHARD = keys.augmented(spoken.RECIPE, "fr", "run", "shard-000000.tar")
 
 
@@ -83,7 +85,13 @@ def stretches(folder: Path, **seconds: float) -> list[Speech]:
 
 
 def crops(
-    speech: list[Speech], number: int = 80, epoch: int = 0, seed: int = 0, max_speed_change: float = 0.0
+    speech: list[Speech],
+    number: int = 80,
+    epoch: int = 0,
+    seed: int = 0,
+    max_speed_change: float = 0.0,
+    noise: Noise = NONE,
+    place: Place = ALONE,
 ) -> Crops:
     languages = sorted({one.language for one in speech})
     return Crops(
@@ -93,8 +101,10 @@ def crops(
         crop_s=0.5,
         batch_size=4,
         max_speed_change=max_speed_change,
+        noise=noise,
         seed=seed,
         epoch=epoch,
+        place=place,
     )
 
 
@@ -144,6 +154,34 @@ def test_seed_and_epoch_make_the_batches(tmp_path: Path) -> None:
     torch.testing.assert_close(same, again, rtol=0, atol=0)
     for other in (crops(speech, epoch=2), crops(speech, epoch=1, seed=1)):
         assert not torch.equal(other[3][0], same[0])
+
+
+def test_a_corpus_that_does_not_fill_a_batch_is_heard_again(tmp_path: Path) -> None:
+    ((waveforms, labels),) = crops(stretches(tmp_path, fr=1, de=1), number=2)
+    assert sorted(labels.tolist()) == [0, 0, 1, 1]
+    assert waveforms.shape == (4, 8000)
+
+
+def test_processes_share_what_one_has(tmp_path: Path) -> None:
+    speech = stretches(tmp_path, fr=10, de=10)
+    options = {"max_speed_change": 0.1, "noise": Noise(share=0.5)}
+    whole = crops(speech, **options)
+    shares = [crops(speech, **options, place=Place(rank, 2)) for rank in range(2)]
+    for batch in range(len(whole)):
+        parts = zip(shares[0][batch], shares[1][batch], strict=True)
+        for one, part in zip(whole[batch], parts, strict=True):
+            torch.testing.assert_close(torch.cat(part), one, rtol=0, atol=0)
+
+
+def test_noise_is_as_loud_as_was_drawn_and_only_where_it_was_drawn() -> None:
+    tone = np.sin(np.arange(audio.SAMPLE_RATE, dtype=np.float32) / 3)
+    rng = np.random.default_rng(0)
+    heard = [Noise(0.3, 10, 20).added_to(tone, rng) for _ in range(300)]
+    noisy = [one - tone for one in heard if not np.array_equal(one, tone)]
+    assert 60 < len(noisy) < 120
+    snr_db = [-10 * np.log10(np.mean(one**2) / np.mean(tone**2)) for one in noisy]
+    assert 9.9 < min(snr_db) < 11
+    assert 19 < max(snr_db) < 20.1
 
 
 def test_speech_is_cut_out_of_a_recording() -> None:

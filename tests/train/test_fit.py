@@ -16,18 +16,21 @@ import pytest
 import safetensors.torch
 import torch
 
-from langaudio import registry
+from langaudio import registry, stages
+from langaudio.augment.stage import seeded_id
 from langaudio.errors import LangaudioError
 from langaudio.evaluate import evaluate
 from langaudio.evaluate.measures import macro_f1
 from langaudio.serve import Model
+from langaudio.services.config import PROJECT
 from langaudio.settings import Settings, settings
 from langaudio.store import Store, default_store, keys
 from langaudio.train import splits
 from langaudio.train.artifact import load_model
 from langaudio.train.data import held_out_speech
-from langaudio.train.fit import Hyperparameters, share_of_peak, train
+from langaudio.train.fit import Hyperparameters, share_of_peak
 from langaudio.train.network import NetworkSettings, clip_log_probabilities
+from langaudio.train.stage import train
 from tests.conftest import S3_KEYS
 from tests.train import spoken
 
@@ -85,7 +88,7 @@ def trained(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         told: list[str] = []
         handler = logging.Handler()
         handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
-        logger = logging.getLogger("langaudio.train.fit")
+        logger = logging.getLogger("langaudio.train")
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         yield Trained(store, fitted(store), told)
@@ -129,6 +132,80 @@ def test_a_training_that_was_killed_goes_on_after_its_last_epoch(trained: Traine
     assert epochs(run_id)[-len(told) :] == epochs(trained.run_id)[-len(told) :]
     assert all(torch.equal(one, weights(run_id)[name]) for name, one in weights(trained.run_id).items())
     assert not list(trained.store.list("models/checkpoints/"))
+
+
+ON_TWO = """
+import json, sys
+from dataclasses import replace
+from langaudio.store import default_store
+from langaudio.train.network import NetworkSettings
+from langaudio.train.stage import train
+from tests.train.test_fit import LANGUAGES, SMALL
+from tests.train import spoken
+# What processes drop out differs.
+hyper = replace(SMALL, network=replace(SMALL.network, dropout=0.0))
+print(train(default_store(), LANGUAGES, recipe_id=spoken.RECIPE, epochs=2, hyperparameters=hyper))
+"""
+
+
+@pytest.mark.usefixtures("trained")
+def test_two_processes_come_to_what_one_comes_to(tmp_path: Path) -> None:
+    script = tmp_path / "on_two.py"
+    script.write_text(ON_TWO)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    alone, on_two = (
+        subprocess.run(
+            [sys.executable, *before, script],
+            stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        ).stdout.split()
+        for before in ([], torchrun)
+    )  # fmt: skip
+    assert on_two[1:] == ["None"] or on_two[:-1] == ["None"]
+    (run_id,) = {*on_two} - {"None"}
+    for name in ("loss", "dev_loss"):
+        assert registry.curve(run_id, name) == pytest.approx(registry.curve(alone[0], name), abs=1e-3)
+    one, two = (
+        torch.cat([part.float().flatten() for part in weights(run).values()]) for run in (alone[0], run_id)
+    )
+    # Rounding differs, and the optimizer divides by how large gradients are: the least of them differ most.
+    assert (two - one).norm() < 1e-2 * one.norm()
+
+
+def test_where_there_are_two_devices_two_processes_train_and_one_reports(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("langaudio.train.processes.devices", lambda: 2)
+    spoken.augment(trained.store, spoken.corpus(LANGUAGES, speakers=8), recipe_id=seeded_id("default", 0))
+    before = set(registry.runs())
+    report = stages.train(LANGUAGES, recipe="default", epochs=1, seed=0)
+    assert {report["run_id"]} == set(registry.runs()) - before
+    assert report["languages"] == LANGUAGES
+    assert Model(registry.model_folder(report["run_id"]) / "model.onnx").languages == LANGUAGES
+
+
+def test_a_training_that_adds_a_language_starts_from_the_champion(trained: Trained) -> None:
+    smaller = train(
+        trained.store, LANGUAGES[:2], recipe_id=spoken.RECIPE, epochs=EPOCHS, hyperparameters=SMALL
+    )
+    assert smaller
+    registry.set_alias(registry.CHAMPION, registry.register(smaller))
+    try:
+        added = train(trained.store, LANGUAGES, recipe_id=spoken.RECIPE, epochs=1, hyperparameters=SMALL)
+        anew = train(
+            trained.store,
+            LANGUAGES,
+            recipe_id=spoken.RECIPE,
+            epochs=1,
+            hyperparameters=SMALL,
+            start="scratch",
+        )
+    finally:
+        registry.remove_alias(registry.CHAMPION)
+    assert added
+    assert anew
+    assert registry.parameters(added)["started_from"] == smaller
+    assert registry.parameters(anew)["started_from"] == "scratch"
+    assert registry.curve(added, "dev_loss")[0] < registry.curve(anew, "dev_loss")[0]
 
 
 @pytest.mark.usefixtures("trained")

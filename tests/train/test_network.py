@@ -36,6 +36,20 @@ def test_it_is_small() -> None:
     assert sum(weights.numel() for weights in LanguageNetwork(["de", "fr"]).parameters()) < 400_000
 
 
+def test_a_network_starts_from_one_that_knows_some_of_its_languages(network: LanguageNetwork) -> None:
+    torch.manual_seed(1)
+    more = LanguageNetwork(["cs", "fr", "ru"], spoken.TINY).eval()
+    own = more.head[-1].weight[0].clone()
+    more.start_from(network)
+    waveforms = torch.randn(2, SAMPLE_RATE)
+    features = network.log_mel(waveforms)
+    for name in ("stem", "blocks", "pooling"):
+        features = getattr(network, name)(features)
+    scores = [one.head(features) for one in (network, more)]
+    torch.testing.assert_close(scores[1][:, 1:], scores[0][:, 1:])
+    torch.testing.assert_close(more.head[-1].weight[0], own)
+
+
 def test_a_clip_is_the_mean_of_its_segments_by_their_length(network: LanguageNetwork) -> None:
     short, long = torch.randn(SAMPLE_RATE), torch.randn(2 * SAMPLE_RATE)
     said = clip_log_probabilities(network, [short, long])

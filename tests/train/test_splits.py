@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from langaudio import catalog
+from langaudio.audio.fingerprint import fingerprint
 from langaudio.errors import LangaudioError
+from langaudio.speakers import Split
 from langaudio.store import Store, keys
 from langaudio.train import splits
 from langaudio.train.splits import Clip
@@ -18,6 +21,13 @@ SOUND = [
     for language in ("de", "fr")
     for number, side in enumerate(("train", "dev", "test"))
 ]
+
+
+@pytest.fixture
+def words() -> bytes:
+    """The fingerprint of a recording."""
+    said = np.concatenate([spoken.said("fr", 0, sentence) for sentence in range(2)])
+    return fingerprint(said)
 
 
 def test_clips_are_read_but_not_those_in_quarantine(store: Store) -> None:
@@ -72,6 +82,16 @@ def test_a_split_that_could_not_be_believed_is_refused(
 ) -> None:
     with pytest.raises(LangaudioError, match=sentence):
         splits.verify(clips, languages)
+
+
+@pytest.mark.parametrize("side", ["dev", "test"])
+def test_a_recording_on_two_sides_is_refused_though_its_files_differ(side: Split, words: bytes) -> None:
+    again = np.frombuffer(words, "<u4")[10:].tobytes()  # what is left of it in another encoding
+    clips = [*SOUND, Clip("fr9", "fr", None, "train", fingerprint=words)]
+    splits.verify(clips, ["de", "fr"])
+    splits.verify([*clips, Clip("fr8", "fr", None, "train", fingerprint=again)], ["de", "fr"])
+    with pytest.raises(LangaudioError, match=rf"1 recordings .* de9 in {side} of de .* forget --clip fr9"):
+        splits.verify([*clips, Clip("de9", "de", "de-more", side, fingerprint=again)], ["de", "fr"])
 
 
 def test_the_fingerprint_stays_while_the_corpus_stays(store: Store) -> None:
