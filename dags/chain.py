@@ -168,7 +168,7 @@ def plan_lacking(params: Any = None) -> list[str]:
     return _planned(stages.plan_lacking, params)
 
 
-@task(pool="crawl", map_index_template="{{ language }}")
+@task(pool="crawl", queue="crawl", map_index_template="{{ language }}")
 def crawl(language: str, params: Any = None, run_id: Any = None, dag_run: Any = None) -> dict[str, Any]:
     """Fetch the new clips of a language into staging."""
     _name_map_index(language)
@@ -177,7 +177,7 @@ def crawl(language: str, params: Any = None, run_id: Any = None, dag_run: Any = 
     return _run(lambda: stages.crawl(language, run=run_id, at=dag_run.start_date, **options))
 
 
-@task(pool="cpu", map_index_template="{{ language }}", outlets=[RAW])
+@task(pool="cpu", queue="cpu", map_index_template="{{ language }}", outlets=[RAW])
 def upload(
     language: str, params: Any = None, run_id: Any = None, outlet_events: Any = None
 ) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def upload(
     return report
 
 
-@task(pool="augment", map_index_template="{{ language }}", outlets=[AUGMENTED])
+@task(pool="augment", queue="cpu", map_index_template="{{ language }}", outlets=[AUGMENTED])
 def augment(
     language: str, params: Any = None, run_id: Any = None, outlet_events: Any = None
 ) -> dict[str, Any]:
@@ -200,13 +200,13 @@ def augment(
     return report
 
 
-@task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+@task(queue="cpu", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
 def check() -> dict[str, Any]:
     """Check the bucket before anything is learned from it: rows, objects, the split, shards."""
     return _run(stages.check)
 
 
-@task(pool="train")
+@task(pool="train", queue="train")
 def train(plan_task: str, params: Any = None, ti: Any = None) -> dict[str, Any]:
     """Train on all the languages that are ready."""
     # Pulled, not passed: a plan that went well must not count as a language that did.
@@ -217,13 +217,13 @@ def train(plan_task: str, params: Any = None, ti: Any = None) -> dict[str, Any]:
     return _run(lambda: stages.train(wanted, **options))
 
 
-@task(pool="train")
+@task(pool="train", queue="train")
 def evaluate(trained: Any) -> dict[str, Any]:
     """Score the network, and the champion, on the test speakers."""
     return _run(lambda: stages.evaluate(trained["run_id"]))
 
 
-@task(pool="train", outlets=[MODELS])
+@task(pool="train", queue="train", outlets=[MODELS])
 def promote(evaluated: Any) -> dict[str, Any]:
     """Register the network; the champion gives way if it is beaten."""
     return _run(lambda: stages.promote(evaluated["run_id"]))
