@@ -13,7 +13,7 @@ ifdef CORPUS
 export LANGAUDIO_HOME ?= .langaudio/$(notdir $(abspath $(CORPUS)))
 endif
 
-.PHONY: help setup demo up down status test check format lock bench
+.PHONY: help setup demo up down status env test check format lock bench soak
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,9 @@ down: setup ## stop them; their data stays in .langaudio/
 
 status: setup ## show which of them run
 	@$(BIN)/langaudio status
+
+env: ## write .env for docker-compose.yaml: secrets, and what can be set (docs/operations.md)
+	@$(PYTHON) langaudio/services/env_file.py
 
 test: setup ## run all tests
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder

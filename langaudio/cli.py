@@ -397,11 +397,30 @@ def status() -> None:
 
 
 @app.command(hidden=True)
-def demo_site() -> None:
+def demo_site(
+    build: Annotated[
+        bool, typer.Option("--build", help="Build it of synthetic voices first, if it is not there.")
+    ] = False,
+) -> None:
     """Serve the demo site; the local services run this."""
-    from langaudio.demo.site import serve
+    from langaudio.demo.site import build_synthetic, serve
 
-    serve(settings().home / "site", settings().demo_port)
+    site = settings().home / "site"
+    if build and not site.exists():
+        build_synthetic(site)
+    serve(site, settings().demo_port)
+
+
+@app.command()
+def prepare(
+    cpu_slots: Annotated[
+        int, typer.Option(min=1, help="Uploads, and augmentations, at a time: the workers' cores in all.")
+    ] = 16,
+) -> None:
+    """Make what a deployment on many workers needs: databases, buckets, Airflow's tables, pools and login."""
+    from langaudio.services.prepare import prepare
+
+    prepare(cpu_slots, typer.echo)
 
 
 @app.command()

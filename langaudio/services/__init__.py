@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,8 @@ def up(prepare: Callable[[], None], tell: Callable[[str], None]) -> None:
     default_store.cache_clear()
     prepare()
     tell("Preparing Airflow's database …")
-    _airflow(environment, "db", "migrate")
-    _airflow(environment, "pools", "import", str(config.write_pools(settings())))
+    run_airflow(environment, "db", "migrate")
+    run_airflow(environment, "pools", "import", str(config.write_pools(settings())))
     tell("Starting the services …")
     (home / DEATH_NOTE).unlink(missing_ok=True)
     _start(home, environment)
@@ -129,6 +129,25 @@ def well(service: Service) -> bool:
         return error.code < 500  # an S3 server that asks for keys is well
     except OSError:
         return False
+
+
+def run_airflow(environment: Mapping[str, str], *arguments: str) -> str:
+    """Run a command of Airflow to its end; return what it printed.
+
+    Raises:
+        LangaudioError: it failed.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise LangaudioError(f"`airflow {' '.join(arguments[:2])}` failed:\n{done.stdout[-2000:]}")
+    return done.stdout
 
 
 def _state(home: Path) -> int | None:
@@ -213,16 +232,3 @@ def _wait_until_well(home: Path) -> None:
 def _wait_until_gone(home: Path) -> None:
     while _state(home) is not None:
         time.sleep(0.2)
-
-
-def _airflow(environment: dict[str, str], *arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "airflow", *arguments],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise LangaudioError(f"`airflow {' '.join(arguments)}` failed:\n{done.stdout[-2000:]}")

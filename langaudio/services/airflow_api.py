@@ -16,13 +16,18 @@ FINAL = ("success", "failed")
 
 
 class AirflowApi:
-    """A logged-in client of the local Airflow."""
+    """A logged-in client of an Airflow.
 
-    def __init__(self) -> None:
-        self.url = f"http://127.0.0.1:{settings().airflow_port}"
+    Args:
+        url: address of its API; the local services' if empty.
+        password: of its user ``admin``; of the local services if empty.
+    """
+
+    def __init__(self, url: str = "", password: str = "") -> None:
+        self.url = url or f"http://127.0.0.1:{settings().airflow_port}"
         # No proxy of the environment stands between us and our own loopback address.
         self._http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
-        _, password = config.password(settings())
+        password = password or config.password(settings())[1]
         answer = self._call("POST", "/auth/token", json={"username": "admin", "password": password})
         self._http.headers["Authorization"] = f"Bearer {answer['access_token']}"
 
@@ -45,6 +50,11 @@ class AirflowApi:
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         return self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
+
+    def runs(self, dag_id: str) -> list[str]:
+        """Return the ids of the runs of a DAG."""
+        found = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns", params={"limit": 100})
+        return [one["dag_run_id"] for one in found["dag_runs"]]
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"

@@ -106,7 +106,7 @@ def commands(settings: Settings) -> dict[str, list[str]]:
         "mlflow": [
             str(_BIN / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(settings.mlflow_port),
             "--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}",
-            "--artifacts-destination", f"s3://{settings.bucket}/models", "--workers", "1",
+            "--artifacts-destination", f"s3://{settings.bucket}/{settings.s3_prefix}models", "--workers", "1",
         ],
         "demo-site": [python, "-m", "langaudio.cli", "demo-site"],
         "airflow-api": [airflow, "api-server"],
@@ -131,13 +131,18 @@ def write_supervisor_config(settings: Settings) -> Path:
     return file
 
 
-def write_pools(settings: Settings) -> Path:
-    """Write Airflow's pools as ``airflow pools import`` wants them, and return the file."""
-    cores = len(os.sched_getaffinity(0))
+def write_pools(settings: Settings, *, cpu: int | None = None, augment: int = 1) -> Path:
+    """Write Airflow's pools as ``airflow pools import`` wants them, and return the file.
+
+    Args:
+        settings: whose home the file goes to.
+        cpu: uploads at a time; as many as this machine has cores if None.
+        augment: augmentations at a time. One takes all cores of its machine.
+    """
     pools = {
         "crawl": (1, "Crawls: one host is asked by one task at a time."),
-        "cpu": (cores, "Uploads: a task a core."),
-        "augment": (1, "Augmentation: one task on a machine, which takes all its cores."),
+        "cpu": (cpu or len(os.sched_getaffinity(0)), "Uploads: a task a core."),
+        "augment": (augment, "Augmentation: a task takes all cores of its machine."),
         "train": (1, "Training and scoring."),
     }
     file = settings.home / "pools.json"

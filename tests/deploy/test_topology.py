@@ -1,0 +1,150 @@
+"""docker-compose.yaml at work: its services as plain processes, and ``language_audio`` on them.
+
+While it runs, the worker that crawls is killed in the middle of a crawl.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langaudio import catalog, identify, registry
+from langaudio.demo import contents
+from langaudio.doctor import diagnose
+from langaudio.services.airflow_api import AirflowApi
+from langaudio.store import default_store, keys, store_of_bucket
+from tests.conftest import SPEAKER_KEY, settings_of
+from tests.deploy.topology import Topology, until
+
+LANGUAGES = ["en", "fr"]
+FORM = {"languages": LANGUAGES, "source": "demo", "copies": 1, "balance_minutes": 0, "epochs": 1}
+SMALL = {
+    "COMPOSE_PROFILES": "s3,train-cpu,demo",
+    "AIRFLOW_API_WORKERS": "1",
+    "MLFLOW_WORKERS": "1",
+    "WORKER_CPU_CORES": "1",
+    "AIRFLOW_HEARTBEAT_TIMEOUT_S": "30",
+    # The site's speakers are cast for it.
+    "LANGAUDIO_SPEAKER_KEY": SPEAKER_KEY,
+}
+
+
+@pytest.fixture(scope="module")
+def topology(
+    tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str], small_site_folder: Path
+) -> Iterator[Topology]:
+    with Topology(tmp_path_factory.mktemp("topology"), variables | SMALL) as topology:
+        shutil.copytree(small_site_folder, topology.folder("demo-site") / "site")
+        topology.start_all()
+        yield topology
+
+
+@pytest.fixture(scope="module")
+def configured(topology: Topology) -> Iterator[Topology]:
+    """The settings of a person who works with this deployment."""
+    of_worker = topology.environment("worker-cpu")
+    endpoint, home = of_worker["LANGAUDIO_S3_ENDPOINT"], topology.root / "person"
+    names = ("S3_ACCESS_KEY", "S3_SECRET_KEY", "SPEAKER_KEY", "MLFLOW_URI")
+    more = {name: of_worker[f"LANGAUDIO_{name}"] for name in names}
+    with settings_of(endpoint, home, of_worker["LANGAUDIO_BUCKET"], **more):
+        yield topology
+
+
+@pytest.fixture(scope="module")
+def airflow(topology: Topology) -> AirflowApi:
+    url = f"http://{topology.address('airflow-api')}:8080"
+    return AirflowApi(url, topology.variables["AIRFLOW_ADMIN_PASSWORD"])
+
+
+@pytest.fixture(scope="module")
+def after_a_kill(topology: Topology, airflow: AirflowApi) -> tuple[str, list[dict[str, Any]]]:
+    """The state and the tasks of a run whose first crawl lost its worker."""
+    airflow.wait_for_dag("language_audio")
+    # A site that hangs keeps the crawl where it is.
+    topology.pause("demo-site")
+    run_id = airflow.trigger("language_audio", FORM)
+
+    def crawls() -> bool:
+        instances = airflow.task_instances("language_audio", run_id)
+        return any(one["task_id"] == "language.crawl" and one["state"] == "running" for one in instances)
+
+    until(crawls, "a crawl runs")
+    topology.kill("worker-crawl")
+    topology.go_on("demo-site")
+    topology.start("worker-crawl")
+    for _ in airflow.follow("language_audio", run_id):
+        pass
+    return airflow.run("language_audio", run_id)["state"], airflow.task_instances("language_audio", run_id)
+
+
+def test_the_run_ends_well_although_its_worker_was_killed(
+    after_a_kill: tuple[str, list[dict[str, Any]]],
+) -> None:
+    state, instances = after_a_kill
+    assert state == "success"
+    assert {one["state"] for one in instances} == {"success"}
+    tries = sorted(one["try_number"] for one in instances if one["task_id"] == "language.crawl")
+    assert tries == [1, 2]
+
+
+def test_every_task_runs_where_its_queue_is(after_a_kill: tuple[str, list[dict[str, Any]]]) -> None:
+    hosts: dict[str, set[str]] = {}
+    for one in after_a_kill[1]:
+        hosts.setdefault(one["task_id"], set()).add(re.sub(r"-\d+$", "", one["hostname"]))
+    assert hosts == {
+        "plan": {"worker-cpu"},
+        "language.crawl": {"worker-crawl"},
+        "language.upload": {"worker-cpu"},
+        "language.augment": {"worker-cpu"},
+        "check": {"worker-cpu"},
+        "train": {"worker-train"},
+        "evaluate": {"worker-train"},
+        "promote": {"worker-train"},
+    }
+
+
+@pytest.mark.usefixtures("configured", "after_a_kill")
+def test_no_clip_is_lost_or_doubled(small_site_folder: Path) -> None:
+    store = default_store()
+    assert diagnose(store, deep=True).findings == []
+    entries = [entry for entry in contents.read(small_site_folder) if entry.mp3 and entry.defect is None]
+    for language in LANGUAGES:
+        files = [
+            small_site_folder / contents.MP3_FOLDER / one.mp3 for one in entries if one.language == language
+        ]
+        offered = sorted(hashlib.sha256(file.read_bytes()).hexdigest()[:20] for file in files)
+        assert sorted(catalog.read(store, language, ["clip_id"])["clip_id"].to_pylist()) == offered
+
+
+@pytest.mark.usefixtures("configured", "after_a_kill")
+def test_the_champion_answers_from_anywhere() -> None:
+    champion = registry.aliased(registry.CHAMPION)
+    assert champion
+    assert champion.number == 1
+    row = catalog.read(default_store(), "fr", ["clip_id", "format"]).slice(0, 1).to_pylist()[0]
+    answer = identify(default_store().get(keys.raw("fr", row["clip_id"], row["format"])))
+    assert set(answer.probabilities) == set(LANGUAGES)
+
+
+@pytest.mark.usefixtures("configured", "after_a_kill")
+def test_the_logs_of_tasks_outlive_their_workers() -> None:
+    logs = [item.key for item in store_of_bucket("langaudio-logs").list("airflow/")]
+    assert [key for key in logs if "task_id=train" in key]
+
+
+def test_services_are_reached_at_their_own_addresses_only(topology: Topology) -> None:
+    own = {topology.address(name) for name in topology.services}
+    assert topology.listening() <= {*own, "127.0.0.1"}
+
+
+def test_preparing_again_changes_nothing(topology: Topology, airflow: AirflowApi) -> None:
+    before = airflow.runs("language_audio")
+    topology.run("init")
+    again = AirflowApi(airflow.url, topology.variables["AIRFLOW_ADMIN_PASSWORD"])
+    assert again.runs("language_audio") == before
