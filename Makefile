@@ -63,7 +63,7 @@ lock: setup ## lock requirements.in and requirements-bench.in into their .txt
 	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements.in --output-file requirements.txt
 	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements-bench.in --override requirements.txt --output-file requirements-bench.txt
 
-bench: $(patsubst benchmarks/%.py,bench-%,$(wildcard benchmarks/[a-z]*.py)) ## run all comparisons
+bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out %/soak.py,$(wildcard benchmarks/[a-z]*.py))) ## run all comparisons
 
 bench-%: setup ## run one comparison: make bench-NAME
 	@$(BIN)/python benchmarks/$*.py
@@ -74,6 +74,9 @@ bench-augment: .venv-bench/.ready
 
 bench-lid: .venv-bench/.ready
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-bench/bin/python -W ignore benchmarks/lid.py
+
+soak: setup ## run the deployment on many workers under trouble: kills, restarts, a restored backup
+	@PYTHONPATH=. $(BIN)/python benchmarks/soak.py
 
 .venv-bench/.ready: .venv/.ready requirements-bench.txt
 	@echo "Setting up .venv-bench …"

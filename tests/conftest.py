@@ -189,6 +189,6 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Where CI is set, a test that was skipped has proved nothing: fail."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
-    if os.environ.get("CI") and skipped and exitstatus == 0:
+    if reporter and os.environ.get("CI") and skipped and exitstatus == 0:
         reporter.write_line(f"{len(skipped)} tests were skipped, and CI runs all.", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -25,6 +25,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from tests.conftest import free_port
 from tests.deploy import compose
 from tests.deploy.compose import PROJECT
@@ -62,6 +64,18 @@ class Topology:
     def __exit__(self, *_: object) -> None:
         for name in list(self._processes):
             self.kill(name)
+
+    @property
+    def running(self) -> list[str]:
+        """The names of what was started and not stopped."""
+        return list(self._processes)
+
+    def processes(self, name: str) -> list[psutil.Process]:
+        """Return the processes of a service, the first one before its descendants."""
+        with suppress(psutil.NoSuchProcess):
+            first = psutil.Process(self._processes[name].pid)
+            return [first, *first.children(recursive=True)]
+        return []
 
     def address(self, service: str) -> str:
         return self._addresses[service]
@@ -112,16 +126,26 @@ class Topology:
 
     def stop(self, name: str, patience_s: float = 20) -> None:
         """End a service as an engine does: SIGTERM, then SIGKILL for all that is left of it."""
-        process = self._processes.pop(name)
-        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        process, family = self._processes[name], self.processes(name)
+        with suppress(subprocess.TimeoutExpired):
             # PostgreSQL waits for its clients, if it is not told to be fast.
-            os.kill(process.pid, signal.SIGINT if name == "postgres" else signal.SIGTERM)
+            process.send_signal(signal.SIGINT if name == "postgres" else signal.SIGTERM)
             process.wait(patience_s)
-        self._kill(process)
+        self._end(name, family)
 
     def kill(self, name: str) -> None:
         """End a service and all its processes at once, as a machine that fails does."""
-        self._kill(self._processes.pop(name))
+        self._end(name, self.processes(name))
+
+    def _end(self, name: str, family: list[psutil.Process]) -> None:
+        for one in family:
+            # Stopped first: what is killed one by one would start new ones, and tell others of it.
+            with suppress(psutil.NoSuchProcess):
+                one.suspend()
+        for one in family:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        self._processes.pop(name).wait()
 
     def well(self, service: str, replica: str = "") -> bool:
         """Tell whether a service's own health check says that it is well."""
@@ -144,14 +168,12 @@ class Topology:
 
     def listening(self) -> set[str]:
         """Return the addresses that processes of the topology listen on."""
-        import psutil
-
         found = set()
-        for process in self._processes.values():
-            for one in (psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)):
+        for name in self._processes:
+            for process in self.processes(name):
                 found |= {
                     connection.laddr.ip
-                    for connection in one.net_connections("tcp")
+                    for connection in process.net_connections("tcp")
                     if connection.status == psutil.CONN_LISTEN
                 }
         return found
@@ -175,13 +197,11 @@ class Topology:
                 self.run(name)
                 continue
             for replica in replicas.get(name, [""]):
-                self.start(name, replica)
-                waiting.append((name, replica))
+                if f"{name}{replica}" not in self._processes:
+                    self.start(name, replica)
+                    waiting.append((name, replica))
         for one in waiting:
             self.wait_until_well(*one)
-
-    def _is_data(self, name: str) -> bool:
-        return name in ("postgres", "redis", "s3")
 
     def _here(self, service: str, text: str, replica: str) -> str:
         """Put addresses and folders of this machine in the place of a container's."""
@@ -236,23 +256,6 @@ class Topology:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-
-    def _kill(self, process: subprocess.Popen[bytes]) -> None:
-        """Kill a service's processes: its group, and those that have made groups of their own."""
-        import psutil
-
-        family = []
-        with suppress(psutil.NoSuchProcess):
-            family = psutil.Process(process.pid).children(recursive=True)
-        for one in family:
-            with suppress(psutil.NoSuchProcess):
-                one.suspend()
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        for one in family:
-            with suppress(psutil.NoSuchProcess):
-                one.kill()
-        process.wait()
 
 
 def until(holds: Callable[[], object], what: str, timeout_s: float = 240) -> None:
