@@ -66,7 +66,7 @@ lock: setup ## lock requirements.in and requirements-bench.in into their .txt
 bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out %/soak.py,$(wildcard benchmarks/[a-z]*.py))) ## run all comparisons
 
 bench-%: setup ## run one comparison: make bench-NAME
-	@$(BIN)/python benchmarks/$*.py
+	@PYTHONPATH=. $(BIN)/python benchmarks/$*.py
 
 # Peers run in the same process as we do, on one thread each, and stay out of .venv. The tests' instruments measure.
 bench-augment: .venv-bench/.ready
