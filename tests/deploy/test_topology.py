@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from langaudio import catalog, identify, registry
 from langaudio.demo import contents
 from langaudio.doctor import diagnose
 from langaudio.services.airflow_api import AirflowApi
 from langaudio.store import default_store, keys, store_of_bucket
-from tests.conftest import SPEAKER_KEY, settings_of
+from tests.conftest import SPEAKER_KEY, served, settings_of
 from tests.deploy.topology import Topology, until
 
 LANGUAGES = ["en", "fr"]
@@ -36,10 +40,29 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
+def metrics() -> Iterator[tuple[str, list[bytes]]]:
+    """A collector of OpenTelemetry: its address, and what it was sent."""
+    sent: list[bytes] = []
+
+    async def collect(request: Request) -> Response:
+        sent.append(await request.body())
+        return Response(media_type="application/x-protobuf")
+
+    with served(Starlette(routes=[Route("/v1/metrics", collect, methods=["POST"])])) as url:
+        yield url, sent
+
+
+@pytest.fixture(scope="module")
 def topology(
-    tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str], small_site_folder: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    variables: dict[str, str],
+    small_site_folder: Path,
+    metrics: tuple[str, list[bytes]],
 ) -> Iterator[Topology]:
-    with Topology(tmp_path_factory.mktemp("topology"), variables | SMALL) as topology:
+    # The lines that docs/operations.md has for deploy/settings.env.
+    watched = {"AIRFLOW__METRICS__OTEL_ON": "True", "OTEL_EXPORTER_OTLP_ENDPOINT": metrics[0]}
+    root = tmp_path_factory.mktemp("topology")
+    with Topology(root, variables | SMALL, watched | {"OTEL_METRIC_EXPORT_INTERVAL": "5000"}) as topology:
         shutil.copytree(small_site_folder, topology.folder("demo-site") / "site")
         topology.start_all()
         yield topology
@@ -136,6 +159,13 @@ def test_the_champion_answers_from_anywhere() -> None:
 def test_the_logs_of_tasks_outlive_their_workers() -> None:
     logs = [item.key for item in store_of_bucket("langaudio-logs").list("airflow/")]
     assert [key for key in logs if "task_id=train" in key]
+
+
+@pytest.mark.usefixtures("after_a_kill")
+def test_airflow_tells_a_collector_what_alerts_are_made_of(metrics: tuple[str, list[bytes]]) -> None:
+    told = b"".join(metrics[1])
+    for name in ("scheduler_heartbeat", "pool.queued_slots", "task_instances_without_heartbeats_killed"):
+        assert name.encode() in told
 
 
 def test_services_are_reached_at_their_own_addresses_only(topology: Topology) -> None:
