@@ -5,8 +5,8 @@ plain processes, see tests/deploy/topology.py), with one thing going wrong in th
 its run ends well, ``doctor --deep`` finds nothing, and the bucket has each clip and each copy that an
 undisturbed run leaves, once.
 
-    make soak                    all rounds, about 25 minutes on two cores
-    ROUNDS=train,redis make soak some of them, which leaves the results alone
+    make soak                    all rounds, half an hour on two quiet cores
+    ROUNDS=train,redis make soak some of them, in the place of what the results have of these
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,19 @@ FAULTS = {
 
 def main() -> None:
     chosen = [name for name in os.environ.get("ROUNDS", "").split(",") if name]
+    file = RESULTS / "soak.json"
+    rounds: dict[str, Any] = json.loads(file.read_text())["rounds"] if chosen and file.exists() else {}
+
+    def keep(name: str, found: dict[str, Any]) -> None:
+        """Write what is known so far: the whole takes long."""
+        sys.stdout.write(f"{name}: {json.dumps(found)}\n")
+        sys.stdout.flush()
+        rounds[name] = found
+        wrong = [one for one, result in rounds.items() if not result["right"]]
+        result = {"headline": {"rounds": len(rounds), "wrong": wrong}, "rounds": rounds}
+        file.write_text(json.dumps(result, indent=1) + "\n")
+        file.with_suffix(".md").write_text(_table(rounds))
+
     with tempfile.TemporaryDirectory(prefix="langaudio-soak-") as folder:
         root = Path(folder)
         variables = (
@@ -70,49 +84,34 @@ def main() -> None:
         )
         with Topology(root, variables) as topology:
             try:
-                result = _soak(topology, chosen)
+                _soak(topology, chosen, keep)
             finally:
                 _keep_logs(root)
-    if not chosen:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "soak.json").write_text(json.dumps(result, indent=1) + "\n")
-        (RESULTS / "soak.md").write_text(_table(result))
-    if result["headline"]["wrong"]:
-        sys.exit(f"Wrong: {', '.join(result['headline']['wrong'])}")
+    if wrong := [name for name, found in rounds.items() if not found["right"]]:
+        sys.exit(f"Wrong: {', '.join(wrong)}")
 
 
-def _soak(topology: Topology, chosen: list[str]) -> dict[str, Any]:
+def _soak(topology: Topology, chosen: list[str], keep: Callable[[str, dict[str, Any]], None]) -> None:
     _configure(topology)
     site = topology.folder("demo-site") / "site"
     build_synthetic(site, LANGUAGES, speakers=SPEAKERS, clips=CLIPS)
     topology.start_all()
     one = Deployment(topology, site, LANGUAGES, FORM)
-    rounds: dict[str, Any] = {}
-
-    def told(name: str, found: dict[str, Any]) -> None:
-        rounds[name] = found
-        sys.stdout.write(f"{name}: {json.dumps(found)}\n")
-        sys.stdout.flush()
-
     undisturbed = one.run("language_audio")
     content = one.content()
-    told("undisturbed", {"title": "undisturbed"} | undisturbed | content)
-    for name in chosen or FAULTS:
-        if name in FAULTS:
+
+    def told(name: str, title: str, found: dict[str, Any]) -> None:
+        found = {"title": title} | found | one.content()
+        keep(name, found | {"right": _right(found, content)})
+
+    told("undisturbed", "undisturbed", undisturbed)
+    for name, fault in FAULTS.items():
+        if name in (chosen or FAULTS):
             one.empty()
-            fault = FAULTS[name]
-            found = one.run("language_audio", fault)
-            told(name, {"title": fault.title} | found | one.content())
-    if not chosen or "night" in chosen:
-        told("night", {"title": "a night with nothing new"} | _night(one) | one.content())
-    if not chosen or "two" in chosen:
-        told("two", {"title": "two runs of the same languages at once"} | _two_at_once(one) | one.content())
-    if not chosen or "backup" in chosen:
-        told("backup", {"title": "backup, wipe, restore"} | _restored(one) | one.content())
-    wrong = [name for name, found in rounds.items() if not _right(found, content)]
-    for name in rounds:
-        rounds[name]["right"] = name not in wrong
-    return {"headline": {"rounds": len(rounds), "wrong": wrong}, "rounds": rounds}
+            told(name, fault.title, one.run("language_audio", fault))
+    for name, (title, do) in REST.items():
+        if name in (chosen or REST):
+            told(name, title, do(one))
 
 
 def _right(found: dict[str, Any], undisturbed: dict[str, Any]) -> bool:
@@ -213,6 +212,13 @@ def _configure(topology: Topology) -> None:
     default_store.cache_clear()
 
 
+REST = {
+    "night": ("a night with nothing new", _night),
+    "two": ("two runs of the same languages at once", _two_at_once),
+    "backup": ("backup, wipe, restore", _restored),
+}
+
+
 def _keep_logs(root: Path) -> None:
     """Keep what the services told, if somebody named a folder for it."""
     if target := os.environ.get("LOGS"):
@@ -221,7 +227,7 @@ def _keep_logs(root: Path) -> None:
             shutil.copytree(tasks, Path(target) / "tasks" / tasks.parts[-3], dirs_exist_ok=True)
 
 
-def _table(result: dict[str, Any]) -> str:
+def _table(rounds: dict[str, Any]) -> str:
     noticed_s = VARIABLES["AIRFLOW_HEARTBEAT_TIMEOUT_S"]
     lines = [
         "# The deployment under trouble",
@@ -232,7 +238,7 @@ def _table(result: dict[str, Any]) -> str:
         "| round | ran then | tried again | seconds | run | clips lost, doubled | copies | `doctor --deep` |",
         "|---|---|---|---:|---|---:|---:|---|",
     ]
-    for found in result["rounds"].values():
+    for found in rounds.values():
         cells = [
             found["title"],
             ", ".join(found.get("running", [])) or "–",
@@ -244,7 +250,7 @@ def _table(result: dict[str, Any]) -> str:
             ", ".join(found["findings"]) or "finds nothing",
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    if backup := result["rounds"].get("backup"):
+    if backup := rounds.get("backup"):
         lines += [
             "",
             f"The backup of {backup['backup_mib']} MiB took {backup['backup_s']} s, the restore with the",
