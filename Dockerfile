@@ -40,8 +40,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     AIRFLOW_HOME=/var/lib/langaudio/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/langaudio/dags \
     AIRFLOW__CORE__PLUGINS_FOLDER=/opt/langaudio/plugins \
-    AIRFLOW__CORE__LOAD_EXAMPLES=false \
-    AIRFLOW__USAGE_DATA_COLLECTION__ENABLED=false
+    AIRFLOW__CORE__LOAD_EXAMPLES=false
 USER 50000:0
 WORKDIR /var/lib/langaudio
 # What a container is for decides how its health is checked: docker-compose.yaml says it for each service.

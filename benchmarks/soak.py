@@ -152,7 +152,7 @@ def _restored(one: Deployment) -> dict[str, Any]:
     size = sum(file.stat().st_size for file in saved.rglob("*") if file.is_file())
     saved_s = time.monotonic() - begin
 
-    for name in list(topology.running):
+    for name in reversed(topology.running):
         topology.stop(name)
     for service in ("postgres", "redis", "s3"):
         shutil.rmtree(topology.folder(service))
