@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from pydantic import SecretStr
 
 from langaudio import __version__
 from langaudio.settings import settings
@@ -47,9 +48,14 @@ def client() -> Any:
     return _handed_in or _made(
         wanted.s3_endpoint or None,
         wanted.s3_region,
-        wanted.s3_access_key and wanted.s3_access_key.get_secret_value(),
-        wanted.s3_secret_key and wanted.s3_secret_key.get_secret_value(),
+        _shown(wanted.s3_access_key),
+        _shown(wanted.s3_secret_key),
     )
+
+
+def _shown(secret: SecretStr | None) -> str | None:
+    """Return a secret's text; an empty one is none, so that boto3 looks for keys in its usual places."""
+    return (secret.get_secret_value() or None) if secret else None
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -177,7 +178,10 @@ def test_mlflows_artifacts_lie_below_the_prefix_of_the_bucket(variables: dict[st
     assert alone["mlflow"].environment["MLFLOW_ARTIFACTS_DESTINATION"] == "s3://langaudio/models"
 
 
-def test_with_aws_no_endpoint_is_set(variables: dict[str, str]) -> None:
-    aws = compose.services(variables | {"COMPOSE_PROFILES": "train-cpu", "LANGAUDIO_S3_ENDPOINT": ""})
+def test_with_aws_every_part_finds_its_region(variables: dict[str, str]) -> None:
+    of_aws = {"LANGAUDIO_S3_ENDPOINT": "", "LANGAUDIO_S3_REGION": "eu-west-3"}
+    aws = compose.services(variables | of_aws | {"COMPOSE_PROFILES": "train-cpu"})
     assert aws["worker-cpu"].environment["LANGAUDIO_S3_ENDPOINT"] == ""
-    assert aws["mlflow"].environment["MLFLOW_S3_ENDPOINT_URL"] == ""
+    logs = json.loads(aws["worker-cpu"].environment["AIRFLOW_CONN_LANGAUDIO_LOGS"])
+    region = "https://s3.eu-west-3.amazonaws.com"
+    assert aws["mlflow"].environment["MLFLOW_S3_ENDPOINT_URL"] == logs["extra"]["endpoint_url"] == region

@@ -394,6 +394,16 @@ def test_wrong_keys_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not isinstance(caught.value, Unavailable)
 
 
+@pytest.mark.usefixtures("store")
+def test_empty_keys_are_looked_for_where_the_sdk_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    # docker-compose.yaml sets every variable, if only to an empty text.
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", S3_KEYS[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", S3_KEYS[1])
+    store = _with(monkeypatch, S3_ACCESS_KEY="", S3_SECRET_KEY="")
+    store.put("a", b"a")
+    assert store.get("a") == b"a"
+
+
 @pytest.mark.usefixtures("configured")
 def test_a_bucket_that_is_not_there_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LangaudioError, match=r"There is no bucket 'other-bucket'.*LANGAUDIO_BUCKET"):
