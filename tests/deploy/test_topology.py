@@ -155,10 +155,14 @@ def test_the_champion_answers_from_anywhere() -> None:
     assert set(answer.probabilities) == set(LANGUAGES)
 
 
-@pytest.mark.usefixtures("configured", "after_a_kill")
-def test_the_logs_of_tasks_outlive_their_workers() -> None:
+@pytest.mark.usefixtures("configured")
+def test_the_logs_of_tasks_outlive_their_workers(
+    airflow: AirflowApi, after_a_kill: tuple[str, list[dict[str, Any]]]
+) -> None:
     logs = [item.key for item in store_of_bucket("langaudio-logs").list("airflow/")]
     assert [key for key in logs if "task_id=train" in key]
+    train = next(one for one in after_a_kill[1] if one["task_id"] == "train")
+    assert any(line.startswith("epoch 1 of 1") for line in airflow.log_lines(train))
 
 
 @pytest.mark.usefixtures("after_a_kill")

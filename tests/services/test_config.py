@@ -64,3 +64,18 @@ def test_one_crawl_at_a_time(tmp_path: Path) -> None:
     pools = json.loads(config.write_pools(settings_in(tmp_path)).read_text())
     assert pools["crawl"]["slots"] == 1
     assert pools["augment"]["slots"] == 1
+
+
+def test_a_deployment_on_many_workers_has_pools_of_their_size(tmp_path: Path) -> None:
+    pools = json.loads(config.write_pools(settings_in(tmp_path), cpu=12, augment=12).read_text())
+    assert {name: pool["slots"] for name, pool in pools.items()} == {
+        "crawl": 1,
+        "cpu": 12,
+        "augment": 12,
+        "train": 1,
+    }
+
+
+def test_mlflows_artifacts_lie_below_the_prefix_of_the_bucket(tmp_path: Path) -> None:
+    command = config.commands(settings_in(tmp_path, s3_prefix="team"))["mlflow"]
+    assert "s3://langaudio/team/models" in command
