@@ -14,6 +14,7 @@ from langaudio.services.env_file import SECRETS
 from tests.conftest import BIN
 from tests.deploy import compose
 from tests.deploy.compose import FILE, PROJECT, Service
+from tests.deploy.topology import Topology
 
 EVERYTHING = "s3,train-cpu,train-gpu,demo"
 
@@ -185,3 +186,18 @@ def test_with_aws_every_part_finds_its_region(variables: dict[str, str]) -> None
     logs = json.loads(aws["worker-cpu"].environment["AIRFLOW_CONN_LANGAUDIO_LOGS"])
     region = "https://s3.eu-west-3.amazonaws.com"
     assert aws["mlflow"].environment["MLFLOW_S3_ENDPOINT_URL"] == logs["extra"]["endpoint_url"] == region
+
+
+def test_plain_processes_know_each_other_by_address(tmp_path: Path, variables: dict[str, str]) -> None:
+    topology = Topology(tmp_path, variables | {"COMPOSE_PROFILES": EVERYTHING})
+    names = "|".join(topology.services)
+    for name in topology.services:
+        told = json.dumps(topology.environment(name))
+        assert not re.search(rf"(//|@)({names}):\d{{2,5}}(?![0-9a-z@])", told), name
+        assert not re.search(r"0\.0\.0\.0|//localhost:|/var/lib/langaudio", told), name
+    worker = topology.environment("worker-cpu")
+    assert worker["LANGAUDIO_S3_ENDPOINT"] == f"http://{topology.address('s3')}:9000"
+    password = variables["REDIS_PASSWORD"]
+    broker = f"redis://:{password}@{topology.address('redis')}:6379/0"
+    assert worker["AIRFLOW__CELERY__BROKER_URL"] == broker
+    assert topology.environment("init")["PGUSER"] == "postgres"

@@ -8,7 +8,7 @@ otherwise:
 - A volume is a folder below ``root``, and a service without volumes has a working directory of its own.
 - A service is a process group, in a UTS namespace of its own, with a host name of its own.
 - Airflow's log servers stay out: they listen on every address. The demo site has a free port of 127.0.0.1.
-- The images' entry points are done by hand: ``initdb``, and the users that PostgreSQL and Redis run as.
+- What PostgreSQL's image does before it starts is done by hand: ``initdb``, and the change of user.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Topology:
     def __enter__(self) -> Topology:
         # Everybody may pass through: PostgreSQL runs as a user of its own, below this folder.
         for folder in (self.root, *self.root.parents):
-            if folder.owner() == _me() and folder != Path("/"):
+            if folder.stat().st_uid == os.getuid() and folder != Path("/"):
                 folder.chmod(folder.stat().st_mode | 0o011)
         return self
 
@@ -220,11 +220,8 @@ class Topology:
         if service == "postgres":
             where = ["-D", str(folder), "-h", self.address(service), "-k", str(folder)]
             return [*_as_user("postgres"), str(POSTGRES_BIN / "postgres"), *command[1:], *where]
-        if command[:3] == ["airflow", "celery", "worker"]:
-            return [*command, "--skip-serve-logs"]
-        if command[:2] in (["airflow", "scheduler"], ["airflow", "triggerer"]):
-            return [*command, "--skip-serve-logs"]
-        return command
+        serves_logs = {"celery", "scheduler", "triggerer"} & set(command[1:2])
+        return [*command, "--skip-serve-logs"] if command[0] == "airflow" and serves_logs else command
 
     def _make_cluster(self, folder: Path) -> None:
         if (folder / "PG_VERSION").exists():
@@ -268,16 +265,11 @@ def until(holds: Callable[[], object], what: str, timeout_s: float = 240) -> Non
 
 def _as_host(name: str, command: list[str]) -> list[str]:
     """Run a command under a host name, as in a container of its own."""
-    namespace = ["unshare", "--uts"] if os.getuid() == 0 else ["unshare", "--map-root-user", "--uts"]
-    return [*namespace, "sh", "-c", 'hostname "$0" && exec "$@"', name, *command]
+    # Who is not root may have a namespace of hosts in a namespace of users.
+    user = [] if os.getuid() == 0 else ["--map-current-user", "--keep-caps"]
+    return ["unshare", *user, "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name, *command]
 
 
 def _as_user(name: str) -> list[str]:
     """PostgreSQL refuses to run as root."""
     return ["setpriv", f"--reuid={name}", f"--regid={name}", "--init-groups"] if os.getuid() == 0 else []
-
-
-def _me() -> str:
-    import pwd
-
-    return pwd.getpwuid(os.getuid()).pw_name
