@@ -105,12 +105,12 @@ def _soak(topology: Topology, chosen: list[str], keep: Callable[[str, dict[str, 
         keep(name, found | {"right": _right(found, content)})
 
     told("undisturbed", "undisturbed", undisturbed)
-    for name, fault in FAULTS.items():
-        if name in (chosen or FAULTS):
+    for name in chosen or (*FAULTS, *REST):
+        if name in FAULTS:
             one.empty()
-            told(name, fault.title, one.run("language_audio", fault))
-    for name, (title, do) in REST.items():
-        if name in (chosen or REST):
+            told(name, FAULTS[name].title, one.run("language_audio", FAULTS[name]))
+        else:
+            title, do = REST[name]
             told(name, title, do(one))
 
 
@@ -235,14 +235,14 @@ def _table(rounds: dict[str, Any]) -> str:
         f"{len(LANGUAGES)} languages, {CLIPS} clips each, on two cores that all services share. A worker",
         f"that is dead is noticed after {noticed_s} s, and its task waits 30 s before it is tried again.",
         "",
-        "| round | ran then | tried again | seconds | run | clips lost, doubled | copies | `doctor --deep` |",
+        "| round | ran then | again | seconds | run | clips lost, doubled | copies | doctor |",
         "|---|---|---|---:|---|---:|---:|---|",
     ]
     for found in rounds.values():
         cells = [
             found["title"],
             ", ".join(found.get("running", [])) or "–",
-            ", ".join(found["tried_again"]) or "nothing",
+            ", ".join([*found["tried_again"], *found.get("started_again", [])]) or "nothing",
             f"{found['seconds']:.0f}",
             found["state"],
             f"{found['clips_lost']}, {found['clips_doubled']}",

@@ -53,6 +53,7 @@ class Deployment:
     ) -> None:
         self.services = topology
         self._site, self._languages, self._form = site, languages, form
+        self.started_again: list[str] = []
         url = f"http://{topology.address('airflow-api')}:8080"
         self.airflow = AirflowApi(url, topology.variables["AIRFLOW_ADMIN_PASSWORD"])
 
@@ -70,6 +71,7 @@ class Deployment:
         begin = time.monotonic()
         run_id = self.airflow.trigger(dag, self._form | form)
         told: dict[str, Any] = {}
+        self.started_again = []
         if fault:
             until(lambda: fault.moment(self) or self.ended(dag, run_id), f"{fault.title}: its moment", 600)
             told["running"] = self._running(dag, run_id)
@@ -84,6 +86,7 @@ class Deployment:
             "state": self.airflow.run(dag, run_id)["state"],
             "tasks": dict(Counter(one["state"] for one in instances)),
             "tried_again": tries,
+            "started_again": self.started_again,
         }
 
     def empty(self) -> None:
@@ -160,6 +163,8 @@ class Deployment:
         self.kill("worker-cpu", worker.removeprefix("worker-cpu"))
 
     def ended(self, dag: str, run_id: str) -> bool:
+        """Tell whether a run has ended; what ended by itself meanwhile is started again."""
+        self.started_again += self.services.tend()
         try:
             return self.airflow.run(dag, run_id)["state"] in FINAL
         except Unavailable:

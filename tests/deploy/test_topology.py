@@ -111,7 +111,7 @@ def test_the_run_ends_well_although_its_worker_was_killed(
 ) -> None:
     state, instances = after_a_kill
     assert state == "success"
-    assert {one["state"] for one in instances} == {"success"}
+    assert not {one["state"] for one in instances} & {"failed", "upstream_failed"}
     tries = sorted(one["try_number"] for one in instances if one["task_id"] == "language.crawl")
     assert tries == [1, 2]
 
@@ -120,7 +120,7 @@ def test_every_task_runs_where_its_queue_is(after_a_kill: tuple[str, list[dict[s
     hosts: dict[str, set[str]] = {}
     for one in after_a_kill[1]:
         hosts.setdefault(one["task_id"], set()).add(re.sub(r"-\d+$", "", one["hostname"]))
-    assert hosts == {
+    expected = {
         "plan": {"worker-cpu"},
         "language.crawl": {"worker-crawl"},
         "language.upload": {"worker-cpu"},
@@ -130,6 +130,7 @@ def test_every_task_runs_where_its_queue_is(after_a_kill: tuple[str, list[dict[s
         "evaluate": {"worker-train"},
         "promote": {"worker-train"},
     }
+    assert {task: hosts.get(task) for task in expected} == expected
 
 
 @pytest.mark.usefixtures("configured", "after_a_kill")

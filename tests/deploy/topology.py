@@ -178,6 +178,15 @@ class Topology:
                 }
         return found
 
+    def tend(self) -> list[str]:
+        """Start again what has ended by itself, as an engine does; return the names of these."""
+        ended = [name for name, process in self._processes.items() if process.poll() is not None]
+        for name in ended:
+            service = name if name in self.services else name.rpartition("-")[0]
+            assert self.services[service].whole["restart"] == "unless-stopped"
+            self.start(service, name.removeprefix(service))
+        return ended
+
     def pause(self, name: str) -> None:
         """Let a service hang: it keeps its connections, and answers nothing."""
         os.killpg(self._processes[name].pid, signal.SIGSTOP)
