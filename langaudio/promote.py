@@ -10,6 +10,8 @@ Without a champion any model becomes one. Otherwise it has to keep every rule:
 - it is about as sure as it is right: LANGAUDIO_MAX_CALIBRATION_ERROR;
 - it answers in time: LANGAUDIO_MAX_LATENCY_MS.
 
+Where a person was asked (``langaudio.proposal``), the person's answer counts instead of the rules.
+
 See ``langaudio.evaluate`` for how the two are compared. Every version gets a model card.
 """
 
@@ -43,6 +45,19 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a person said who was asked.
+
+    Attributes:
+        granted: whether the model is to become champion.
+        by: who said so; empty if nobody answered in time.
+    """
+
+    granted: bool
+    by: str = ""
+
+
+@dataclass(frozen=True)
 class Decision:
     """What became of a run's model.
 
@@ -59,11 +74,16 @@ class Decision:
     reason: str
 
 
-def promote(store: Store, run_id: str) -> Decision:
+def promote(store: Store, run_id: str, answer: Answer | None = None) -> Decision:
     """Register a run's model and make it champion if it deserves it; doing it again changes nothing.
 
     A run that was not evaluated, or that was evaluated against another champion than today's, is evaluated
     first.
+
+    Args:
+        store: the bucket.
+        run_id: the run.
+        answer: of a person who has seen the evaluation; None if the rules are to decide.
 
     Raises:
         LangaudioError: the run has no model, or cannot be evaluated.
@@ -72,8 +92,13 @@ def promote(store: Store, run_id: str) -> Decision:
     champion = registry.aliased(CHAMPION)
     if champion is not None and champion.run_id == run_id:
         return _told(Decision(champion.number, CHAMPION, True, "It is the champion already."))
-    evaluation = _evaluation(store, run_id, champion)
+    seen = stored_evaluation(run_id)
+    evaluation = seen if seen and is_against(seen, champion) else evaluate(store, run_id)
     promoted, reason = decide(evaluation, settings())
+    if answer is not None:
+        # Whoever compared it with one champion has said nothing of another.
+        fresh = evaluation is seen or not answer.granted
+        promoted, reason = answered(answer, reason) if fresh else (False, _OUTDATED)
     version = registry.register(run_id)
     _describe(store, version, evaluation, reason)
     if promoted:
@@ -135,6 +160,20 @@ def decide(evaluation: Evaluation, limits: Settings) -> tuple[bool, str]:
     return not broken, " ".join(broken) if broken else quality
 
 
+def answered(answer: Answer, rules: str) -> tuple[bool, str]:
+    """Return what a person's answer makes of the model, and why; ``rules`` is what the rules say."""
+    if answer.granted:
+        return True, f"{answer.by} approved it. By the rules: {rules}"
+    who = f"{answer.by} refused it" if answer.by else "nobody answered in time, and no answer is no promotion"
+    return False, f"Not promoted: {who}. By the rules: {rules}"
+
+
+_OUTDATED = (
+    "Not promoted: another model became champion while the answer was awaited. Clear the tasks `evaluate` "
+    "and `approve` to compare with it and to ask anew."
+)
+
+
 def judge(evaluation: Evaluation, comparison: Comparison, limits: Settings) -> Iterator[Rule]:
     """Yield every rule, kept or not."""
     champion = f"the champion (version {comparison.champion_version})"
@@ -184,14 +223,16 @@ def _quality(evaluation: Evaluation, comparison: Comparison, champion: str) -> R
     return Rule("quality", False, f"It is not better than {champion}: {measured}.")
 
 
-def _evaluation(store: Store, run_id: str, champion: Version | None) -> Evaluation:
+def stored_evaluation(run_id: str) -> Evaluation | None:
+    """Return what was stored of a run's evaluation; None if it was never evaluated."""
     stored = registry.read_file(run_id, EVALUATION)
-    if stored is not None:
-        evaluation = from_json(stored)
-        compared = evaluation.comparison
-        if (compared and compared.champion_run_id) == (champion and champion.run_id):
-            return evaluation
-    return evaluate(store, run_id)
+    return None if stored is None else from_json(stored)
+
+
+def is_against(evaluation: Evaluation, champion: Version | None) -> bool:
+    """Tell whether an evaluation compares with this champion; None means that there is none."""
+    compared = evaluation.comparison
+    return (compared and compared.champion_run_id) == (champion and champion.run_id)
 
 
 def _describe(store: Store, version: Version, evaluation: Evaluation, reason: str) -> None:

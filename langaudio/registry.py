@@ -119,6 +119,16 @@ def parameters(run_id: str) -> dict[str, str]:
         return dict(_client().get_run(run_id).data.params)
 
 
+def run_url(run_id: str) -> str:
+    """Return the address of a run's page in MLflow; empty if MLflow is a database without pages."""
+    uri = settings().mlflow_uri
+    if not uri.startswith("http"):
+        return ""
+    with _explained(f"run {run_id!r}"):
+        experiment = _client().get_run(run_id).info.experiment_id
+    return f"{uri.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+
+
 def curve(run_id: str, metric: str) -> list[float]:
     """Return the values of a metric in the order of their steps; empty if it was never logged."""
     with _explained(f"run {run_id!r}"):
@@ -256,12 +266,6 @@ def set_alias(alias: Alias, version: Version) -> None:
 def remove_alias(alias: Alias) -> None:
     with _explained():
         _client().delete_registered_model_alias(settings().bucket, alias)
-
-
-def champion_fingerprint() -> str | None:
-    """Return the fingerprint of the corpus that the champion was trained on; None without a champion."""
-    champion = aliased(CHAMPION)
-    return parameters(champion.run_id).get(FINGERPRINT) if champion else None
 
 
 def _client() -> Any:

@@ -10,11 +10,13 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from langaudio import languages
 from langaudio.errors import LangaudioError
 
 _FOLDER = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
@@ -99,6 +101,39 @@ class Settings(BaseSettings):
         100.0, gt=0, description="Milliseconds that a promoted model may take for ten seconds of speech."
     )
 
+    night_schedule: str = Field(
+        "0 2 * * *", description="When `nightly_recrawl` starts, as cron has it; empty: never by itself."
+    )
+    night_timezone: str = Field("UTC", description="Time zone of the schedule, for example Europe/Paris.")
+    night_languages: list[str] = Field(
+        [], description="JSON: tags of the languages of the night; empty: all that corpus and source have."
+    )
+    night_source: str = Field("audio_lingua", description="Source of the night.")
+    night_min_change_percent: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="Share of the clips that has to change for a night to train; 0: always.",
+    )
+    night_form: dict[str, Any] = Field(
+        {}, description='JSON: other fields of the form, as a night fills them in: `{"epochs": 30}`.'
+    )
+    night_deadline_hours: float = Field(
+        6.0, gt=0, description="Hours after which a night that still runs is told of."
+    )
+    approval_hours: float = Field(
+        24.0, gt=0, description="Hours that a promotion waits for an answer, where the form asks for one."
+    )
+    notifier: str = Field(
+        "", description="Dotted path of the Airflow notifier that tells the outcome; empty: the log alone."
+    )
+    notifier_args: dict[str, Any] = Field(
+        {}, description="JSON: its arguments, with `{{ message }}` where the outcome is to stand."
+    )
+    notify_when: Literal["always", "trouble"] = Field(
+        "always", description="`always`, or `trouble`: only of what failed, is late, or needs a look."
+    )
+
     airflow_port: int = Field(8080, ge=1, le=65535, description="Port of Airflow's UI and API.")
     s3_port: int = Field(9000, ge=1, le=65535, description="Port of the local S3 server.")
     mlflow_port: int = Field(5000, ge=1, le=65535, description="Port of the local MLflow.")
@@ -126,6 +161,25 @@ class Settings(BaseSettings):
         if url and not _WEB.match(url):
             raise ValueError("it must begin with http:// or https:// and name a host")
         return url
+
+    @field_validator("night_timezone")
+    @classmethod
+    def _of_the_world(cls, timezone: str) -> str:
+        try:
+            ZoneInfo(timezone)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("it must be a time zone of the tz database, like Europe/Paris") from None
+        return timezone
+
+    @field_validator("night_languages")
+    @classmethod
+    def _known(cls, codes: list[str]) -> list[str]:
+        for code in codes:
+            try:
+                languages.get(code)
+            except LangaudioError as error:
+                raise ValueError(str(error)) from None
+        return codes
 
     @field_validator("source_roots")
     @classmethod

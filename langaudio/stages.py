@@ -14,6 +14,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from langaudio import languages
+from langaudio.backfill import BRING_IN, READ_AGAIN
 from langaudio.errors import LangaudioError
 from langaudio.memory import children_peak_mib, peak_mib
 from langaudio.settings import settings
@@ -109,6 +110,36 @@ def plan_lacking(wanted: Sequence[str], source: str, location: str = "") -> list
     return lacking
 
 
+def plan_backfill(
+    work: str, wanted: Sequence[str], source: str, location: str = "", *, recipe: str, seed: int
+) -> list[str]:
+    """Take the languages of a backfill; ``work`` is one of ``langaudio.backfill.WORKS``.
+
+    Raises:
+        LangaudioError: the work cannot be done for one of them, or the training that follows would lack
+            other languages of the corpus.
+    """
+    from langaudio import backfill
+    from langaudio.augment.stage import seeded_id
+    from langaudio.store import default_store
+
+    if work == BRING_IN:
+        chosen = plan_lacking(wanted, source, location)
+    else:
+        chosen = backfill.again(default_store(), wanted)
+        if work == READ_AGAIN:
+            chosen = plan(chosen, source, location)
+    backfill.check_others(default_store(), chosen, seeded_id(recipe, seed))
+    return chosen
+
+
+def survey(language: str, *, source: str, run: str, **options: Any) -> dict[str, Any]:
+    """Look how much a crawl will fetch; ``options`` are those of ``langaudio.crawl.survey.survey``."""
+    from langaudio.crawl.survey import survey
+
+    return _reported(survey, language, source=source, run=run, **options)
+
+
 def crawl(language: str, *, source: str, run: str, **options: Any) -> dict[str, Any]:
     """Crawl a language; ``options`` are those of ``langaudio.crawl.stage.crawl``."""
     from langaudio.crawl.stage import crawl
@@ -160,14 +191,16 @@ def train(
     return _reported(run)
 
 
-def changed(wanted: Sequence[str] | None, *, recipe: str, epochs: int, seed: int) -> bool:
-    """Tell whether the corpus is another than the one that the champion was trained on."""
-    from langaudio import registry
-    from langaudio.store import default_store
-    from langaudio.train.splits import corpus_fingerprint
-
+def change(wanted: Sequence[str] | None, *, recipe: str, seed: int) -> dict[str, Any]:
+    """Return how much of the corpus has changed since the last training."""
     ready, recipe_id = _ready(wanted, recipe, seed)
-    return corpus_fingerprint(default_store(), ready, recipe_id) != registry.champion_fingerprint()
+
+    def compare(store: Store) -> Any:
+        from langaudio.retraining import change
+
+        return change(store, ready, recipe_id)
+
+    return _reported(compare)
 
 
 def _ready(wanted: Sequence[str] | None, recipe: str, seed: int) -> tuple[list[str], str]:
@@ -205,10 +238,30 @@ def evaluate(run_id: str) -> dict[str, Any]:
     return _reported(run)
 
 
-def promote(run_id: str) -> dict[str, Any]:
-    from langaudio.promote import promote
+def proposal(run_id: str) -> str:
+    """Return what a person reads who is asked whether a run's network shall become the champion."""
+    from langaudio.proposal import proposal
 
-    return _reported(promote, run_id)
+    return proposal(run_id)
+
+
+def promote(run_id: str, *, granted: bool | None = None, by: str = "") -> dict[str, Any]:
+    """Promote a run's network by the rules, or by a person's answer: ``granted``, and who gave it."""
+    from langaudio.promote import Answer, promote
+
+    answer = None if granted is None else Answer(granted, by)
+    return _reported(promote, run_id, answer)
+
+
+def present(language: str) -> int:
+    """Return how many clips of a language its sources still have."""
+    import pyarrow.compute as pc
+
+    from langaudio import catalog
+    from langaudio.store import default_store
+
+    gone = catalog.read(default_store(), language, ["clip_id", "gone"])["gone"]
+    return len(gone) - (pc.sum(gone).as_py() or 0)
 
 
 def _corpus_languages() -> list[str]:

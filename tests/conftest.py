@@ -28,8 +28,8 @@ from langaudio.store import Store, default_store
 hypothesis.settings.register_profile("langaudio", deadline=None)
 hypothesis.settings.load_profile("langaudio")
 
-LONGEST = ("test_deployment.py", "test_kills.py", "test_store.py")
-"""A minute or more each."""
+LONGEST = ("integration", "test_kills.py", "test_store.py")
+"""Folders and files: a minute or more each."""
 
 BIN = Path(sys.executable).parent
 S3_KEYS = ("test-access", "test-secret")
@@ -181,8 +181,15 @@ def serve() -> Iterator[Callable[[ASGIApp], str]]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that the other process is not left waiting for it at the end."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    """Begin with what takes longest, so that the other process is not left waiting for it at the end.
+
+    The files of the integration tests share one deployment, so they stay together; others share a file's
+    fixtures.
+    """
+    items.sort(key=lambda item: {item.path.name, item.path.parent.name}.isdisjoint(LONGEST))
+    for item in items:
+        together = item.path.parent if item.path.parent.name == "integration" else item.path
+        item.add_marker(pytest.mark.xdist_group(str(together)))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -10,8 +10,9 @@ import pytest
 from langaudio import registry
 from langaudio.card import CARD
 from langaudio.errors import LangaudioError
-from langaudio.evaluate import Comparison, Estimate, Evaluation, Scores
-from langaudio.promote import decide, promote, rollback
+from langaudio.evaluate import Comparison, Estimate, Evaluation, Scores, evaluate
+from langaudio.promote import Answer, decide, promote, rollback
+from langaudio.proposal import proposal
 from langaudio.registry import CHALLENGER, CHAMPION
 from langaudio.settings import Settings
 from langaudio.store import Store
@@ -105,6 +106,59 @@ def test_every_version_has_its_card(bucket: Store) -> None:
         described = registry._client().get_model_version(registry.settings().bucket, str(number)).description
         assert described[:1000] == card[:1000]
         assert len(described) <= 5000
+
+
+def test_a_person_may_approve_what_the_rules_would_not(bucket: Store) -> None:
+    promote(bucket, run("de"))
+    late = run("fr")
+    evaluate(bucket, late)
+    decision = promote(bucket, late, Answer(granted=True, by="ada"))
+    assert (decision.alias, decision.promoted) == (CHAMPION, True)
+    assert decision.reason.startswith("ada approved it. By the rules: It is not better than the champion")
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (Answer(granted=False, by="ada"), "ada refused it."),
+        (Answer(granted=False), "nobody answered in time, and no answer is no promotion."),
+    ],
+)
+def test_what_nobody_approves_is_not_promoted(bucket: Store, answer: Answer, why: str) -> None:
+    promote(bucket, run("fr"))
+    late = run("de")
+    evaluate(bucket, late)
+    decision = promote(bucket, late, answer)
+    assert (decision.alias, decision.promoted) == (CHALLENGER, False)
+    assert decision.reason.startswith(f"Not promoted: {why} By the rules: It is better than the champion")
+
+
+def test_an_approval_beside_a_former_champion_is_none_beside_todays(bucket: Store) -> None:
+    promote(bucket, run("fr"))
+    late = run("de")
+    evaluate(bucket, late)
+    promote(bucket, run("de", "de fr ru"))
+    decision = promote(bucket, late, Answer(granted=True, by="ada"))
+    assert not decision.promoted
+    assert "another model became champion while the answer was awaited" in decision.reason
+
+
+def test_a_person_is_shown_the_numbers_of_both_and_the_rules(bucket: Store) -> None:
+    first = run("fr")
+    evaluate(bucket, first)
+    assert "| | challenger | no champion yet |" in proposal(first)
+    promote(bucket, first)
+    late = run("de", "de fr ru")
+    evaluate(bucket, late)
+    shown = proposal(late)
+    assert shown.startswith(
+        "By the rules it **would be promoted**: It is better than the champion (version 1)"
+    )
+    assert "| | challenger | champion (version 1) |" in shown
+    assert "| macro-F1 | 1.000 (1.000 to 1.000) | 0.000 (0.000 to 0.000) |" in shown
+    assert "| languages | 3 | 2 |" in shown
+    assert "| German (de) | 1.000 (1.000 to 1.000) | +1.000 (+1.000 to +1.000) |" in shown
+    assert f"Confusion matrix and curves are artifacts of run {late}" in shown
 
 
 def test_one_goes_back_to_the_last_champion_before(bucket: Store) -> None:

@@ -77,12 +77,6 @@ def test_an_alias_names_one_version() -> None:
     assert registry.aliased(CHAMPION) is None
 
 
-def test_the_champions_fingerprint_is_known_once_there_is_a_champion() -> None:
-    assert registry.champion_fingerprint() is None
-    registry.set_alias(CHAMPION, registry.register(run()))
-    assert registry.champion_fingerprint() == "abc"
-
-
 def test_an_unknown_run_is_told_by_its_id() -> None:
     with pytest.raises(LangaudioError, match=r"MLflow at sqlite:.* does not know run 'feed': check the id"):
         registry.parameters("feed")

@@ -51,6 +51,26 @@ def test_a_prefix_that_leads_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatc
         settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("NIGHT_TIMEZONE", "Paris", "it must be a time zone of the tz database"),
+        ("NIGHT_TIMEZONE", "/etc/passwd", "it must be a time zone of the tz database"),
+        ("NIGHT_LANGUAGES", '["fr", "xx"]', "'xx' is not a known language tag"),
+        ("NIGHT_MIN_CHANGE_PERCENT", "101", "less than or equal to 100"),
+        ("NIGHT_DEADLINE_HOURS", "0", "greater than 0"),
+        ("NOTIFY_WHEN", "never", "'always' or 'trouble'"),
+        ("NOTIFIER_ARGS", "text", "is no JSON of its kind"),
+    ],
+)
+def test_a_night_that_cannot_be_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(f"LANGAUDIO_{name}", value)
+    with pytest.raises(LangaudioError, match=rf"LANGAUDIO_{name}.*{told}"):
+        settings()
+
+
 def test_a_kms_key_without_kms_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANGAUDIO_S3_KMS_KEY", "1234")
     with pytest.raises(LangaudioError, match="LANGAUDIO_S3_KMS_KEY needs LANGAUDIO_S3_ENCRYPTION=aws:kms"):

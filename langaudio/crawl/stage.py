@@ -8,11 +8,12 @@ what the child stages. A source that has a reader instead of a spider needs no c
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -73,23 +74,39 @@ def crawl(
         raise LangaudioError(f"The limit of clips is {limit}; use 0 for all, or a number above.")
     staging = Staging(store, source, keys.run_id(run), language)
     if not staging.complete():
-        with contextlib.ExitStack() as stack:
-            # It imports Scrapy while we read what is known.
-            child = stack.enter_context(_child()) if where.spider else None
-            harvest = begin(staging, where, at=at or datetime.now(UTC), limit=limit, full=full)
-            if child is None:
-                load(where.reader)(harvest, staging.put, location)
-                for name, data in harvest.close({}).items():
-                    staging.put(name, data)
-            else:
-                section = where.section(language)
-                job = Job(where.spider, where.roots, section, harvest, staging.folder, manners(where))
-                _crawl_by(child, job, staging)
+        order = functools.partial(begin, staging, where, at=at or datetime.now(UTC), limit=limit, full=full)
+        harvest_by(where, staging, order, location)
         staging.succeed()
     return staging.stats()
 
 
-def begin(staging: Staging, source: Source, *, at: datetime, limit: int = 0, full: bool = False) -> Harvest:
+def harvest_by(source: Source, staging: Staging, order: Callable[[], Harvest], location: str = "") -> None:
+    """Let a source's spider, or its reader, bring in a harvest; stage what comes of it."""
+    if source.spider:
+        # It imports Scrapy while we read what is known.
+        with _child() as child:
+            section = source.section(staging.language)
+            _crawl_by(
+                child,
+                Job(source.spider, source.roots, section, order(), staging.folder, manners(source)),
+                staging,
+            )
+        return
+    harvest = order()
+    load(source.reader)(harvest, staging.put, location)
+    for name, data in harvest.close({}).items():
+        staging.put(name, data)
+
+
+def begin(
+    staging: Staging,
+    source: Source,
+    *,
+    at: datetime,
+    limit: int = 0,
+    full: bool = False,
+    kind: type[Harvest] = Harvest,
+) -> Harvest:
     """Return the harvest of a crawl that begins, or goes on after it was cut off."""
     wanted, wished = settings(), wishes(staging.store)
     if source.name in wished.sources:
@@ -104,7 +121,7 @@ def begin(staging: Staging, source: Source, *, at: datetime, limit: int = 0, ful
         consent=source.consent,
         forgotten_speakers=wished.speakers,
     )
-    return Harvest(
+    return kind(
         staging.language,
         speakers.pseudonyms(source.name),
         known.read(staging.store, staging.language, source.name, source.roots),

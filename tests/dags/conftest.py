@@ -14,11 +14,12 @@ import pytest
 from langaudio.services.config import PROJECT
 
 
-def parse(folder: Path, airflow_home: Path) -> dict[str, Any]:
-    """Return what tests/dags/parse.py tells of a folder of DAG files."""
+def parse(folder: Path, airflow_home: Path, **settings: str) -> dict[str, Any]:
+    """Return what tests/dags/parse.py tells of a folder of DAG files, with settings in the environment."""
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("parse.py")), str(folder)],
-        env={**os.environ, "AIRFLOW_HOME": str(airflow_home)},
+        env={**os.environ, "AIRFLOW_HOME": str(airflow_home)}
+        | {f"LANGAUDIO_{name}": value for name, value in settings.items()},
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -12,6 +12,7 @@ from pathlib import Path
 from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.sdk.execution_time import context
 from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.base import TimeRestriction
 from sqlalchemy import Engine, event
 
 HEAVY = ("torch", "torchaudio", "lightning", "scrapy", "mlflow", "boto3", "pyarrow", "onnxruntime")
@@ -27,6 +28,16 @@ def shut(*_: object, **__: object) -> None:
         next((call.filename for call in calls if sys.argv[1] in call.filename), calls[-1].filename)
     )
     raise RuntimeError("a DAG file reached for the database or the network while it was parsed")
+
+
+def next_run(dag: object) -> str | None:
+    """Return when the scheduler would start the DAG by itself, as it reads it; None if never."""
+    read = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    info = read.timetable.next_dagrun_info(
+        last_automated_data_interval=None,
+        restriction=TimeRestriction(earliest=None, latest=None, catchup=read.catchup),
+    )
+    return info and info.run_after.isoformat()
 
 
 def main() -> None:
@@ -51,6 +62,8 @@ def main() -> None:
             },
             "defaults": {name: dag.params[name] for name in dag.params},
             "schedule": getattr(dag.timetable, "expression", None),
+            "next": next_run(dag),
+            "catchup": dag.catchup,
             "max_active_runs": dag.max_active_runs,
             "tasks": {
                 task.task_id: {
@@ -60,6 +73,9 @@ def main() -> None:
                     "upstream": sorted(task.upstream_task_ids),
                     "doc": task.doc or task.doc_md or (task.python_callable.__doc__ or ""),
                     "trigger_rule": task.trigger_rule.value,
+                    "timeout_s": task.execution_timeout and task.execution_timeout.total_seconds(),
+                    "backoff": task.retry_exponential_backoff,
+                    "outlets": [outlet.name for outlet in task.outlets],
                 }
                 for task in dag.tasks
             },

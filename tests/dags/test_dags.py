@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -17,7 +19,7 @@ DAGS = {
 }
 """Every DAG and its file. A file that is not listed here fails a test: list it, and its promises hold."""
 
-HELPERS = {"chain.py"}
+HELPERS = {"approval.py", "chain.py", "form.py", "notices.py"}
 CHAIN = {
     "language.crawl": [],
     "language.upload": ["language.crawl"],
@@ -25,8 +27,11 @@ CHAIN = {
     "check": ["language.augment"],
     "train": ["check"],
     "evaluate": ["train"],
-    "promote": ["evaluate"],
+    "approve": ["evaluate"],
+    "promote": ["approve", "evaluate"],
+    "report": ["promote"],
 }
+BEFORE = {"plan", "plan_known", "plan_backfill", "preview"}
 
 
 def test_every_file_is_listed_and_gives_its_dag(parsed: dict[str, Any]) -> None:
@@ -62,24 +67,24 @@ def test_parsing_imports_nothing_heavy(parsed: dict[str, Any]) -> None:
 @pytest.mark.parametrize("dag", DAGS)
 def test_a_dag_is_documented_owned_and_tagged(parsed: dict[str, Any], dag: str) -> None:
     described = parsed["dags"][dag]
-    for question in ("What it costs", "When a task is red"):
+    for question in ("What it does", "What it costs", "When a task is red"):
         assert question in described["doc"]
     assert described["tags"] == ["langaudio"]
     assert described["max_active_runs"] == 1
     for task in described["tasks"].values():
         assert task["owner"] == "langaudio"
-        assert task["retries"] == 2
+        assert (task["retries"], task["backoff"]) == (2, 2.0)
         assert task["doc"]
 
 
 @pytest.mark.parametrize("dag", DAGS)
 def test_the_chain_is_the_designs(parsed: dict[str, Any], dag: str) -> None:
     tasks = parsed["dags"][dag]["tasks"]
-    (plan,) = tasks.keys() - CHAIN.keys()
-    assert plan.startswith("plan")
+    assert len(tasks.keys() - CHAIN.keys() - {"preview"}) == 1
+    assert tasks.keys() - CHAIN.keys() <= BEFORE
     for task, upstream in CHAIN.items():
         # A mapped group waits for the plan that it is mapped over.
-        assert [one for one in tasks[task]["upstream"] if one != plan] == upstream
+        assert [one for one in tasks[task]["upstream"] if one not in BEFORE] == upstream
     assert tasks["language.crawl"]["pool"] == "crawl"
 
 
@@ -120,11 +125,98 @@ def test_languages_that_take_all_cores_do_so_one_after_the_other(parsed: dict[st
     assert parsed["dags"][dag]["tasks"]["language.augment"]["pool"] == "augment"
 
 
-def test_only_the_night_starts_by_itself(parsed: dict[str, Any]) -> None:
-    schedules = {dag: described["schedule"] for dag, described in parsed["dags"].items()}
-    assert schedules == {
-        "language_audio": None,
-        "nightly_recrawl": "0 2 * * *",
-        "backfill_languages": None,
+def test_a_backfill_tells_what_it_will_fetch_before_it_does(parsed: dict[str, Any]) -> None:
+    tasks = parsed["dags"]["backfill_languages"]["tasks"]
+    assert "preview" in tasks["language.crawl"]["upstream"]
+    assert tasks["preview"]["pool"] == "crawl"  # it asks the source, too
+
+
+@pytest.mark.parametrize("dag", DAGS)
+def test_a_run_is_told_of_whatever_became_of_its_tasks(parsed: dict[str, Any], dag: str) -> None:
+    assert parsed["dags"][dag]["tasks"]["report"]["trigger_rule"] == "all_done"
+
+
+@pytest.mark.parametrize("dag", DAGS)
+def test_a_skipped_crawl_does_not_skip_the_augmentation(parsed: dict[str, Any], dag: str) -> None:
+    assert parsed["dags"][dag]["tasks"]["language.augment"]["trigger_rule"] == "none_failed"
+
+
+@pytest.mark.parametrize("dag", DAGS)
+def test_no_task_works_for_ever(parsed: dict[str, Any], dag: str) -> None:
+    tasks = parsed["dags"][dag]["tasks"]
+    # The question waits for a person as long as the form says, and does no work itself.
+    assert {name for name, task in tasks.items() if not task["timeout_s"]} == {"approve"}
+    assert tasks["language.crawl"]["timeout_s"] >= 12 * 3600  # a corpus of 40,000 clips, one a second
+
+
+@pytest.mark.parametrize("dag", DAGS)
+def test_assets_are_declared_where_they_are_made(parsed: dict[str, Any], dag: str) -> None:
+    tasks = parsed["dags"][dag]["tasks"]
+    made = {name: task["outlets"] for name, task in tasks.items() if task["outlets"]}
+    assert made == {
+        "language.upload": ["langaudio_raw"],
+        "language.augment": ["langaudio_augmented"],
+        "promote": ["langaudio_models"],
     }
-    assert parsed["dags"]["nightly_recrawl"]["defaults"]["train_if_unchanged"] is False
+
+
+@pytest.mark.parametrize("dag", DAGS)
+def test_languages_are_chosen_by_their_names(parsed: dict[str, Any], dag: str) -> None:
+    field = parsed["dags"][dag]["params"]["languages"]
+    assert field["values_display"]["gcf"] == "Guadeloupean Creole (gcf)"
+    shown = [field["values_display"][code] for code in field["examples"]]
+    assert shown == sorted(shown)
+    assert set(field["items"]["enum"]) == set(field["examples"])
+
+
+def test_only_the_night_starts_by_itself(parsed: dict[str, Any]) -> None:
+    starts = {dag for dag, described in parsed["dags"].items() if described["next"]}
+    assert starts == {"nightly_recrawl"}
+    assert parsed["dags"]["nightly_recrawl"]["schedule"] == "0 2 * * *"
+    assert parsed["dags"]["nightly_recrawl"]["defaults"]["min_change_percent"] == 1
+
+
+@pytest.mark.parametrize("dag", DAGS)
+def test_nothing_is_caught_up(parsed: dict[str, Any], dag: str) -> None:
+    assert parsed["dags"][dag]["catchup"] is False
+
+
+def test_a_night_is_what_the_settings_say(tmp_path: Path) -> None:
+    night = parse(
+        PROJECT / "dags",
+        tmp_path,
+        NIGHT_SCHEDULE="30 23 * * 1-5",
+        NIGHT_TIMEZONE="Europe/Paris",
+        NIGHT_LANGUAGES='["fr", "oc"]',
+        NIGHT_SOURCE="tatoeba",
+        NIGHT_MIN_CHANGE_PERCENT="2.5",
+        NIGHT_FORM='{"epochs": 30, "ask_before_promoting": true}',
+        APPROVAL_HOURS="8",
+    )["dags"]["nightly_recrawl"]
+    assert night["schedule"] == "30 23 * * 1-5"
+    paris = datetime.fromisoformat(night["next"]).astimezone(ZoneInfo("Europe/Paris"))
+    assert (paris.hour, paris.minute) == (23, 30)
+    wanted = {"languages": ["fr", "oc"], "source": "tatoeba", "min_change_percent": 2.5, "epochs": 30}
+    wanted |= {"ask_before_promoting": True, "approval_hours": 8}
+    assert night["defaults"] == night["defaults"] | wanted
+
+
+def test_without_a_schedule_no_night_starts(tmp_path: Path) -> None:
+    parsed = parse(PROJECT / "dags", tmp_path, NIGHT_SCHEDULE="")
+    assert parsed["dags"]["nightly_recrawl"]["next"] is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("NIGHT_SCHEDULE", "every night", "5, 6 or 7 columns"),
+        ("NIGHT_FORM", '{"epoch": 3}', "The form has no field 'epoch'"),
+        ("NIGHT_FORM", '{"epochs": 0}', "0 is less than the minimum of 1"),
+    ],
+)
+def test_a_night_that_cannot_be_is_an_import_error_that_says_why(
+    tmp_path: Path, setting: str, value: str, told: str
+) -> None:
+    errors = parse(PROJECT / "dags", tmp_path, **{setting: value})["errors"]
+    (error,) = [text for file, text in errors.items() if file.endswith("nightly_recrawl.py")]
+    assert told in error
