@@ -26,6 +26,9 @@ from langaudio.wishes import wishes
 
 log = logging.getLogger(__name__)
 
+_TOLD_EVERY = 200
+"""Clips, after which the log tells how far it is: half a minute of work."""
+
 _EXTENSIONS = ("mp3", "ogg", "opus", "wav", "flac")
 _WHERE_FROM = ("source", "source_url", "page_url", "title")
 _DESCRIBED = (
@@ -95,8 +98,11 @@ class _Upload:
 
     def run(self, clips: Sequence[StagedClip], sightings: Sequence[Sighting]) -> UploadReport:
         staged, again = set(), []
+        log.info("%s: %d clips are staged", self._language, len(clips))
         self._going = {sighting.clip_id for sighting in sightings if sighting.gone}
-        for clip, data in _with_audio(self._store, self._staging, clips):
+        for number, (clip, data) in enumerate(_with_audio(self._store, self._staging, clips), 1):
+            if number % _TOLD_EVERY == 0:
+                log.info("%s: %d of %d clips are examined", self._language, number, len(clips))
             clip_id = _page_id(clip) if clip.problem else content_id(data)
             if self._wishes.cover({"clip_id": clip_id} | asdict(clip)):
                 self._reasons[Reason.FORGOTTEN.value] += 1

@@ -87,13 +87,22 @@ def clear(airflow: AirflowApi, dag: str, run_id: str, **which: Any) -> None:
 
 
 def answer(airflow: AirflowApi, dag: str, run_id: str, option: str) -> dict[str, Any]:
-    """Wait until a run asks for approval, answer, and return what it asked."""
-    wait_for(
-        lambda: state_of(airflow, dag, run_id, "approve") == "awaiting_input", f"the question of {run_id}"
-    )
+    """Answer a run's question whenever it is asked, until it is taken; return what was asked.
+
+    Airflow 3.3.2 loses an answer that comes before its scheduler knows that the task waits, and asks again.
+    """
     path = f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
-    asked = airflow._call("GET", path)
-    airflow._call("PATCH", path, json={"chosen_options": [option]})
+    asked: dict[str, Any] = {}
+
+    def is_taken() -> bool:
+        state = state_of(airflow, dag, run_id, "approve")
+        if state == "awaiting_input":
+            asked.update(airflow._call("GET", path))
+            if not asked["response_received"]:
+                airflow._call("PATCH", path, json={"chosen_options": [option]})
+        return bool(asked) and state in FINAL
+
+    wait_for(is_taken, f"the answer to {run_id}")
     return asked
 
 

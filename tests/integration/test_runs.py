@@ -46,7 +46,8 @@ def side_by_side(home: Path, first_run: Any, recordings: Path) -> dict[str, Any]
     The backfill's training is ended by somebody; nobody answers its question, when it is cleared.
     """
     airflow, champion = AirflowApi(), registry.aliased(registry.CHAMPION)
-    airflow.wait_for_dag(BACKFILL)
+    for dag in (BY_HAND, NIGHT, BACKFILL):
+        airflow.wait_for_dag(dag)
     form = FORM | {
         "source": "audio_lingua",
         "languages": [MORE],
