@@ -28,6 +28,12 @@ def params(**defaults: Any) -> dict[str, Param]:
                 f"{', '.join(fields)}."
             )
         fields[name].value = value
+    if not fields["languages"].value:
+        fields[
+            "languages"
+        ].description = (
+            "The languages to work on. None means all that the corpus has, unless languages are brought in."
+        )
     return fields
 
 

@@ -6,6 +6,7 @@ They run at the same time, on the same languages, and are awaited together.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +105,10 @@ def _import_form(folder: Path) -> dict[str, Any]:
 def _interrupt(airflow: AirflowApi, run_id: str) -> None:
     """End the training after an epoch, as the UI's "mark as failed" does."""
 
-    def has_learned() -> bool:
+    def has_learned() -> Any:
         instances = airflow.task_instances(BACKFILL, run_id)
-        return instance(instances, "train")["state"] == "running" and "epoch 2 of" in log_of(
-            airflow, instances, "train"
+        return instance(instances, "train")["state"] == "running" and re.search(
+            r"epoch [2-9] of", log_of(airflow, instances, "train")
         )
 
     wait_for(has_learned, "an epoch")
