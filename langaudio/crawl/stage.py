@@ -86,11 +86,8 @@ def harvest_by(source: Source, staging: Staging, order: Callable[[], Harvest], l
         # It imports Scrapy while we read what is known.
         with _child() as child:
             section = source.section(staging.language)
-            _crawl_by(
-                child,
-                Job(source.spider, source.roots, section, order(), staging.folder, manners(source)),
-                staging,
-            )
+            job = Job(source.spider, source.roots, section, order(), staging.folder, manners(source))
+            _crawl_by(child, job, staging)
         return
     harvest = order()
     load(source.reader)(harvest, staging.put, location)
