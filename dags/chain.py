@@ -234,6 +234,8 @@ def chain(planned: Any, *, train_on_corpus: bool = False, previewed: Any = None)
         task_id="approve",
         evaluated=evaluated,
         propose=lambda of_run: _run(lambda: stages.proposal(of_run)),
+        # An answer that comes too early for Airflow's scheduler is lost, and the question is asked again.
+        retry_delay=timedelta(seconds=1),
         doc_md="Show the network beside the champion and wait for an answer, if the form says so.",
     )
     promote(evaluated, approved.output) >> report(plan_task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from tests.integration.story import (
     wait_for,
 )
 
-NIGHT = "nightly_recrawl"
+BY_HAND, NIGHT = "language_audio", "nightly_recrawl"
 EXAMPLE = "speech_of_a_language"
 
 
@@ -97,25 +98,17 @@ def test_a_night_that_is_late_is_told_of(home: Path) -> None:
     )
 
 
-@pytest.mark.usefixtures("quiet_night")
-def test_a_refusal_is_not_tried_again_and_names_the_line(airflow: AirflowApi, home: Path) -> None:
-    conf = '{"source": "audio_lingua", "languages": ["' + REFUSED + '"]}'
-    airflow_cli(home, "dags", "trigger", NIGHT, "--conf", conf)
-    found = newest_run(airflow, NIGHT)
+@pytest.fixture(scope="module")
+def refused(quiet_night: Any, home: Path) -> str:
+    """The id of a run that begins, by hand from the command line, of a source that does not want us."""
+    conf = json.dumps({"source": "audio_lingua", "languages": [REFUSED]})
+    airflow_cli(home, "dags", "trigger", BY_HAND, "--conf", conf)
+    found = newest_run(AirflowApi(), BY_HAND)
     assert found
-    state, instances = ended(airflow, NIGHT, found["dag_run_id"])
-    assert state == "failed"
-    crawl = instance(instances, f"language.crawl {REFUSED}")
-    assert (crawl["state"], crawl["try_number"]) == ("failed", 1)
-    assert REFUSING_LINE in log_of(airflow, instances, f"language.crawl {REFUSED}")
-    told = (home / "told.txt").read_text().split("\n\n")
-    (message,) = [one for one in told if found["dag_run_id"] in one and "failed" in one]
-    assert f"1 of 1 languages failed: {REFUSED}." in message
-    assert f"{REFUSED}: crawl failed: " in message
-    assert REFUSING_LINE in message
+    return str(found["dag_run_id"])
 
 
-@pytest.mark.usefixtures("quiet_night")
+@pytest.mark.usefixtures("refused")
 def test_a_bucket_with_a_fault_is_not_trained_on_until_it_is_mended(airflow: AirflowApi) -> None:
     store = default_store()
     rows = catalog.read(store, "fr", ["clip_id", "format", "split"]).to_pylist()
@@ -131,3 +124,18 @@ def test_a_bucket_with_a_fault_is_not_trained_on_until_it_is_mended(airflow: Air
     clear(airflow, NIGHT, run_id, only_failed=True)
     state, instances = ended(airflow, NIGHT, run_id)
     assert (state, states(instances)["check"]) == ("success", "success")
+
+
+def test_a_refusal_is_not_tried_again_and_names_the_line(
+    airflow: AirflowApi, home: Path, refused: str
+) -> None:
+    state, instances = ended(airflow, BY_HAND, refused)
+    assert state == "failed"
+    crawl = instance(instances, f"language.crawl {REFUSED}")
+    assert (crawl["state"], crawl["try_number"]) == ("failed", 1)
+    assert REFUSING_LINE in log_of(airflow, instances, f"language.crawl {REFUSED}")
+    told = (home / "told.txt").read_text().split("\n\n")
+    (message,) = [one for one in told if refused in one and "failed" in one]
+    assert f"1 of 1 languages failed: {REFUSED}." in message
+    assert f"{REFUSED}: crawl failed: " in message
+    assert REFUSING_LINE in message

@@ -35,6 +35,9 @@ from tests.integration.story import (
 
 BY_HAND, NIGHT, BACKFILL = "language_audio", "nightly_recrawl", "backfill_languages"
 DAY = "2000-01-01"
+EPOCHS = 20
+"""So many that a training can be ended among them."""
+
 FORBIDDEN = "it"
 """A language that the site does not have: its list answers 404."""
 
@@ -52,7 +55,7 @@ def side_by_side(home: Path, first_run: Any, recordings: Path) -> dict[str, Any]
     form = FORM | {
         "source": "audio_lingua",
         "languages": [MORE],
-        "epochs": 40,
+        "epochs": EPOCHS,
         "ask_before_promoting": True,
         "approval_hours": 0.0005,
     }
@@ -200,7 +203,7 @@ def test_a_training_that_was_ended_is_told_of_and_goes_on_when_cleared(
     assert (state, states(instances)["train"]) == ("success", "success")
     log = log_of(airflow, instances, "train")
     assert "was cut off: going on after its last epoch" in log
-    assert "epoch 1 of 40" not in log
+    assert f"epoch 1 of {EPOCHS}" not in log
 
 
 def test_no_answer_means_no_promotion_and_no_red_run(
