@@ -135,11 +135,27 @@ def read(
     # What the merge itself needs is read along and dropped at the end.
     needed = [name for name in SCHEMA.names if name in {*wanted, "clip_id", "first_seen", "last_seen"}]
     merged = _merge(_looking_again(lambda: _read_parts(store, parts(store, language), needed, clip_ids)))
-    if with_refused:
-        return merged.select(wanted)
-    refused = pa.array(sorted(quarantined(store, language)), pa.string())
-    kept = pc.invert(pc.is_in(merged["clip_id"], value_set=refused))
-    return merged.filter(kept).select(wanted)
+    refused = () if with_refused else quarantined(store, language)
+    return _without(merged, refused).select(wanted)
+
+
+def read_listed(
+    store: Store, listed: Sequence[ObjectInfo], columns: Sequence[str], refused: Collection[str]
+) -> pa.Table:
+    """Return what ``read`` does, for a caller that has listed a language's parts and quarantine already.
+
+    Args:
+        store: the bucket.
+        listed: the parts.
+        columns: the columns wanted, in this order.
+        refused: ids of the clips in quarantine.
+
+    Raises:
+        MissingObject: a part has gone since it was listed.
+        LangaudioError: a part has another schema than ours.
+    """
+    needed = [name for name in SCHEMA.names if name in {*columns, "clip_id", "first_seen", "last_seen"}]
+    return _without(_merge(_read_parts(store, listed, needed, None)), refused).select(list(columns))
 
 
 def ids(store: Store, language: str) -> set[str]:
@@ -237,6 +253,11 @@ def _refusals(store: Store, language: str) -> list[dict[str, str]]:
         {"clip_id": clip_id, "version": version, "reason": read.get(key) or repeated[clip_id, version]}
         for key, (clip_id, version) in found.items()
     ]
+
+
+def _without(table: pa.Table, clip_ids: Collection[str]) -> pa.Table:
+    going = pa.array(sorted(clip_ids), pa.string())
+    return table.filter(pc.invert(pc.is_in(table["clip_id"], value_set=going)))
 
 
 def _looking_again(read: Callable[[], _T]) -> _T:

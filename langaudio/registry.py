@@ -50,11 +50,12 @@ _MAX_DESCRIPTION = 5000  # characters: what MLflow's tables have room for
 
 @dataclass(frozen=True)
 class Version:
-    """A version of the registered model."""
+    """A version of the registered model; ``created_ms`` is when it was registered, since 1970."""
 
     number: int
     run_id: str
     tags: Mapping[str, str] = field(default_factory=dict, compare=False)
+    created_ms: int = field(default=0, compare=False)
 
 
 def start_run(name: str, parameters: Mapping[str, object]) -> str:
@@ -215,7 +216,10 @@ def versions() -> list[Version]:
     """Return all versions of the registered model with their tags, the oldest first."""
     with _explained():
         found = _client().search_model_versions(f"name = '{settings().bucket}'")
-    known = [Version(int(one.version), one.run_id, dict(one.tags)) for one in found]
+    known = [
+        Version(int(one.version), one.run_id, dict(one.tags), int(one.creation_timestamp or 0))
+        for one in found
+    ]
     return sorted(known, key=lambda one: one.number)
 
 

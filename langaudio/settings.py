@@ -133,6 +133,15 @@ class Settings(BaseSettings):
     notify_when: Literal["always", "trouble"] = Field(
         "always", description="`always`, or `trouble`: only of what failed, is late, or needs a look."
     )
+    stale_days: float = Field(
+        3.0, gt=0, description="Days after its last crawl at which the pages call a language stale."
+    )
+    max_upload_mib: float = Field(
+        64.0, gt=0, description="Size (MiB) of a recording that the page Identify takes."
+    )
+    max_upload_s: float = Field(
+        120.0, gt=0, description="Seconds after which the page Identify gives a recording up."
+    )
 
     airflow_port: int = Field(8080, ge=1, le=65535, description="Port of Airflow's UI and API.")
     s3_port: int = Field(9000, ge=1, le=65535, description="Port of the local S3 server.")

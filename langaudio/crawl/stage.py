@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from langaudio import speakers
-from langaudio.crawl import known
+from langaudio.crawl import journal, known
 from langaudio.crawl.harvest import Harvest, Order
 from langaudio.crawl.job import FAILURE, Job
 from langaudio.crawl.policy import Refused
@@ -75,7 +75,9 @@ def crawl(
     staging = Staging(store, source, keys.run_id(run), language)
     if not staging.complete():
         order = functools.partial(begin, staging, where, at=at or datetime.now(UTC), limit=limit, full=full)
-        harvest_by(where, staging, order, location)
+        with journal.noted(store, language, source, staging.run) as counts:
+            harvest_by(where, staging, order, location)
+            counts |= staging.stats()
         staging.succeed()
     return staging.stats()
 

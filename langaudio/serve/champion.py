@@ -7,26 +7,22 @@ own client, which takes seconds to import, is used where there is no server but 
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import http.client
 import json
 import logging
 import os
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from functools import lru_cache
 from pathlib import Path
 
 from langaudio.errors import LangaudioError, Unavailable
+from langaudio.serve import mlflow
 from langaudio.serve.model import FILE, Model
 
 log = logging.getLogger(__name__)
 
 _ASK_AGAIN_S = 60.0
-_TIMEOUT_S = 10.0
 _ALIAS = "champion"
 
 
@@ -75,7 +71,7 @@ def _loaded(file: Path, version: int | None) -> Model:
 
 def _from_server(uri: str, name: str, folder: Path) -> tuple[int, Path]:
     query = urllib.parse.urlencode({"name": name, "alias": _ALIAS})
-    answer = _get(uri, f"api/2.0/mlflow/registered-models/alias?{query}")
+    answer = mlflow.get(uri, f"api/2.0/mlflow/registered-models/alias?{query}")
     if answer is None:
         raise _no_champion()
     version = json.loads(answer)["model_version"]
@@ -85,7 +81,7 @@ def _from_server(uri: str, name: str, folder: Path) -> tuple[int, Path]:
         if source.scheme != "mlflow-artifacts":
             return int(version["version"]), _fetched_by_client(version["run_id"])
         path = f"api/2.0/mlflow-artifacts/artifacts/{source.path.strip('/')}/{FILE}"
-        content = _get(uri, path)
+        content = mlflow.get(uri, path)
         if content is None:
             raise _no_file(int(version["version"]))
         _write(file, content)
@@ -105,45 +101,6 @@ def _fetched_by_client(run_id: str) -> Path:
     from langaudio import registry
 
     return registry.model_folder(run_id) / FILE
-
-
-def _get(uri: str, path: str) -> bytes | None:
-    """Return what a server answers; None if it has nothing of the kind.
-
-    Raises:
-        LangaudioError: it wants to know who asks.
-        Unavailable: it does not answer, or not as it should.
-    """
-    request = urllib.request.Request(f"{uri.rstrip('/')}/{path}", headers=_authorization())  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310
-            content: bytes = response.read()
-            return content
-    except urllib.error.HTTPError as error:
-        if error.code in (401, 403):
-            raise LangaudioError(
-                f"MLflow at {uri} refuses to answer ({error.code}): set MLFLOW_TRACKING_USERNAME and "
-                "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."
-            ) from None
-        if error.code in (400, 404):
-            return None
-        reason = f"{error.code} {error.reason}"
-    except (OSError, http.client.HTTPException) as error:
-        reason = str(getattr(error, "reason", error))
-    raise Unavailable(
-        f"MLflow at {uri} does not answer as it should ({reason}): is it running? Check "
-        "LANGAUDIO_MLFLOW_URI, or start the local services with `make up`."
-    )
-
-
-def _authorization() -> dict[str, str]:
-    """Return the header that MLflow's own client would send."""
-    if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
-        return {"Authorization": f"Bearer {token}"}
-    if user := os.environ.get("MLFLOW_TRACKING_USERNAME"):
-        login = f"{user}:{os.environ.get('MLFLOW_TRACKING_PASSWORD', '')}"
-        return {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
-    return {}
 
 
 def _write(file: Path, content: bytes) -> None:

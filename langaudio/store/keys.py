@@ -63,6 +63,14 @@ def catalog(language: str = "", part: str = "") -> str:
     return prefix + (f"{_checked('run id', part)}.parquet" if part else "")
 
 
+def crawls(language: str = "", source: str = "") -> str:
+    """Return the key of a journal of crawls, or the prefix of a language's journals or of all."""
+    if not language:
+        return "crawls/"
+    prefix = f"crawls/{_checked('language', language)}/"
+    return prefix + (f"{_checked('source', source)}.json" if source else "")
+
+
 def forgotten(what: str = "", name: str = "") -> str:
     """Return the key of a wish to be forgotten (``speaker``, its pseudonym), or the prefix of all."""
     return (

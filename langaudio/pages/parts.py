@@ -1,0 +1,69 @@
+"""What the application keeps while it runs: caches and child processes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request
+
+from langaudio.pages.corpus import Corpus
+from langaudio.pages.models import Models
+from langaudio.pages.pictures import Pictures
+from langaudio.workers import Workers
+
+
+class Parts:
+    """One of each, made when the application is.
+
+    Attributes:
+        readers: processes that read catalogs.
+        workers: processes for what takes longer, so that nobody who only looks waits for it.
+        corpus: what the overview tells.
+        models: what the registry tells.
+        pictures: pictures and sounds that were made lately.
+    """
+
+    def __init__(self, readers: Workers | None = None, workers: Workers | None = None) -> None:
+        self.readers = readers or Workers()
+        self.workers = workers or Workers()
+        self.corpus = Corpus(self.readers)
+        self.models = Models(self.workers)
+        self.pictures = Pictures(self.workers)
+
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        """End the child processes with the application."""
+        try:
+            yield
+        finally:
+            self.readers.close()
+            self.workers.close()
+
+
+def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+def _corpus(request: Request) -> Corpus:
+    return _parts(request).corpus
+
+
+def _models(request: Request) -> Models:
+    return _parts(request).models
+
+
+def _workers(request: Request) -> Workers:
+    return _parts(request).workers
+
+
+def _pictures(request: Request) -> Pictures:
+    return _parts(request).pictures
+
+
+CorpusDep = Annotated[Corpus, Depends(_corpus)]
+ModelsDep = Annotated[Models, Depends(_models)]
+WorkersDep = Annotated[Workers, Depends(_workers)]
+PicturesDep = Annotated[Pictures, Depends(_pictures)]
