@@ -191,13 +191,20 @@ def _serve() -> None:
         try:
             answer: tuple[bool, Any] = True, function(*arguments)
         except Exception as error:
-            # It is raised again in the parent, as if it had called the function itself.
-            if not isinstance(error, LangaudioError):
-                log.exception("%s failed", function)
-            answer = False, error
+            answer = False, _portable(error, function)
         data = pickle.dumps(answer)
         answers.write(len(data).to_bytes(8, "big") + data)
         answers.flush()
+
+
+def _portable(error: Exception, function: Callable[..., Any]) -> Exception:
+    """Return what the parent is to raise: what it can read without importing what it must not."""
+    if not isinstance(error, LangaudioError):
+        log.exception("%s failed", function)
+        return RuntimeError(f"{type(error).__name__} in a child process: its log has the traceback")
+    light = next(kind for kind in type(error).__mro__ if kind.__module__.endswith(".errors"))
+    portable: Exception = light(str(error))
+    return portable
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from langaudio.settings import settings
+
 # Of an empty text: Plotly makes an empty style element and fills it by script, which needs no permission.
 _EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 
@@ -37,6 +39,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_FORM_BYTES = 2**16  # of a form, around the file in it
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,24 @@ class Guard:
             )
             await refusal(scope, receive, send_with_headers)
             return
-        await self._app(scope, receive, send_with_headers)
+        await self._app(scope, _limited(scope, receive), send_with_headers)
+
+
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    """Let no more of a body in than is allowed: it would be written to a disk before anybody looks at it."""
+    most = settings().max_upload_mib * 2**20 + _FORM_BYTES
+    told = Headers(scope=scope).get("content-length", "0")
+    received = int(told) if told.isdigit() and int(told) > most else 0
+
+    async def receive_limited() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > most:
+            raise HTTPException(413, f"It is too large: at most {settings().max_upload_mib:g} MiB are taken.")
+        return message
+
+    return receive_limited
 
 
 def _is_from_here(headers: Headers) -> bool:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from langaudio import __version__
 from langaudio.errors import LangaudioError, Unavailable
-from langaudio.pages import assets, language, overview
+from langaudio.pages import assets, augmentation, identify, language, overview, versions
 from langaudio.pages.access import Guard, Person, person
 from langaudio.pages.errors import NotThere
 from langaudio.pages.parts import Parts
@@ -21,7 +21,14 @@ from langaudio.pages.rendering import render
 
 log = logging.getLogger(__name__)
 
-ROUTERS = (overview.router, language.router, assets.router)
+ROUTERS = (
+    overview.router,
+    language.router,
+    augmentation.router,
+    versions.router,
+    identify.router,
+    assets.router,
+)
 
 
 def create_app(who: Callable[..., Person | Any], parts: Parts | None = None) -> FastAPI:

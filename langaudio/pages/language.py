@@ -13,7 +13,9 @@ from langaudio.errors import LangaudioError
 from langaudio.pages import clips, tasks
 from langaudio.pages.access import PersonDep
 from langaudio.pages.clips import CLIP_ID, Clip, ClipPage, RefusalPage, Sort, Sound, Split, Wanted
+from langaudio.pages.corpus import Corpus
 from langaudio.pages.parts import CorpusDep, ModelsDep, PicturesDep
+from langaudio.pages.pictures import Pictures
 from langaudio.pages.rendering import render
 from langaudio.store import default_store
 
@@ -167,7 +169,7 @@ def get_audio(
 ) -> Response:
     """The recording of a clip, published or in quarantine, as it was crawled; ranges are served."""
     store = default_store()
-    found = _sound(corpus, pictures, language, clip_id)
+    found = sound_of(corpus, pictures, language, clip_id)
     headers = {**_MAY_KEEP, "Accept-Ranges": "bytes", "Content-Disposition": "inline"}
     try:
         part = clips.wanted_range(byte_range, found.size)
@@ -193,7 +195,7 @@ def get_audio(
 )
 def get_picture(corpus: CorpusDep, pictures: PicturesDep, language: Tag, clip_id: ClipId) -> Response:
     """Waveform and log-mel of a clip, published or in quarantine."""
-    found = _sound(corpus, pictures, language, clip_id)
+    found = sound_of(corpus, pictures, language, clip_id)
     picture = pictures.get(found.key, lambda workers: workers.call(tasks.clip_picture, found.key))
     return Response(picture, media_type="image/png", headers=_MAY_KEEP)
 
@@ -213,7 +215,8 @@ def list_crawls(language: Tag) -> list[Crawl]:
     return journal.read(default_store(), language)
 
 
-def _sound(corpus: CorpusDep, pictures: PicturesDep, language: str, clip_id: str) -> Sound:
+def sound_of(corpus: Corpus, pictures: Pictures, language: str, clip_id: str) -> Sound:
+    """Return a clip's file."""
     # A player asks for a file piece by piece.
     return pictures.get(("sound", language, clip_id), lambda _: corpus.sound(language, clip_id))
 

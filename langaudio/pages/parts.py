@@ -22,7 +22,8 @@ class Parts:
         workers: processes for what takes longer, so that nobody who only looks waits for it.
         corpus: what the overview tells.
         models: what the registry tells.
-        pictures: pictures and sounds that were made lately.
+        pictures: pictures that were made lately.
+        augmentations: what recipes did to clips lately.
     """
 
     def __init__(self, readers: Workers | None = None, workers: Workers | None = None) -> None:
@@ -31,6 +32,8 @@ class Parts:
         self.corpus = Corpus(self.readers)
         self.models = Models(self.workers)
         self.pictures = Pictures(self.workers)
+        # A few megabytes each.
+        self.augmentations = Pictures(self.workers, kept=4)
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
@@ -63,7 +66,12 @@ def _pictures(request: Request) -> Pictures:
     return _parts(request).pictures
 
 
+def _augmentations(request: Request) -> Pictures:
+    return _parts(request).augmentations
+
+
 CorpusDep = Annotated[Corpus, Depends(_corpus)]
 ModelsDep = Annotated[Models, Depends(_models)]
 WorkersDep = Annotated[Workers, Depends(_workers)]
 PicturesDep = Annotated[Pictures, Depends(_pictures)]
+AugmentationsDep = Annotated[Pictures, Depends(_augmentations)]

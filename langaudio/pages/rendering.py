@@ -78,6 +78,7 @@ def amount(seconds: float) -> str:
 def ago(time: datetime | None, now: datetime | None = None) -> str:
     """Write how long ago something was.
 
+    >>> from datetime import timedelta
     >>> now = datetime(2026, 11, 27, 12, tzinfo=UTC)
     >>> [ago(now - timedelta(seconds=s), now) for s in (5, 60, 3600, 7200, 86400 * 3)]
     ['just now', '1 minute ago', '1 hour ago', '2 hours ago', '3 days ago']

@@ -127,3 +127,15 @@ def identified(path: str, among: list[str]) -> dict[str, Any]:
         # The path is ours, and nothing to the person who sent the file.
         raise type(error)(str(error).replace(path, "The recording")) from None
     return {"answer": asdict(answer) | {"language": answer.language}, "timeline": asdict(spans)}
+
+
+def augmented(key: str, clip_id: str, recipe: str, seed: int) -> dict[str, Any]:
+    """Show what a recipe does to a clip of the bucket; see ``langaudio.preview.Shown``."""
+    from dataclasses import asdict
+
+    from langaudio import audio
+    from langaudio.augment import load
+    from langaudio.preview import show
+
+    samples = audio.decode(default_store().get(key), max_s=_LONGEST_PICTURE_S).samples
+    return asdict(show(samples, clip_id, load(recipe), seed))
