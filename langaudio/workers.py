@@ -41,7 +41,7 @@ class Workers:
         self._idle: list[tuple[_Child, float]] = []
         self._lock = threading.Lock()
         self._idle_s = idle_s
-        self._closed = False
+        self._looks = self._closed = False
 
     def call(self, function: Callable[..., _T], *arguments: object, timeout_s: float = TIMEOUT_S) -> _T:
         """Return what a function of a module says, called in a child process.
@@ -96,9 +96,7 @@ class Workers:
         with self._lock:
             if not self._closed:
                 self._idle.append((child, time.monotonic()))
-                timer = threading.Timer(self._idle_s + 0.1, self._end_idle)
-                timer.daemon = True
-                timer.start()
+                self._look_later()
                 return
         child.end()
 
@@ -107,8 +105,19 @@ class Workers:
         with self._lock:
             old = [child for child, since in self._idle if since <= limit]
             self._idle = [(child, since) for child, since in self._idle if since > limit]
+            self._looks = False
+            if self._idle:
+                self._look_later()
         for child in old:
             child.end()
+
+    def _look_later(self) -> None:
+        """See to it that idle processes are looked after; one timer is enough for all."""
+        if not self._looks:
+            self._looks = True
+            timer = threading.Timer(self._idle_s + 0.1, self._end_idle)
+            timer.daemon = True
+            timer.start()
 
 
 class _Child:

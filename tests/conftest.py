@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -24,6 +25,9 @@ from langaudio.demo.site import app, build_synthetic
 from langaudio.settings import Settings, settings
 from langaudio.store import Store, default_store
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("langaudio", deadline=None)
 hypothesis.settings.load_profile("langaudio")
@@ -32,6 +36,7 @@ LONGEST = ("integration", "test_kills.py", "test_store.py")
 """Folders and files: a minute or more each."""
 
 BIN = Path(sys.executable).parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 S3_KEYS = ("test-access", "test-secret")
 SPEAKER_KEY = "a key for tests"
 
@@ -178,6 +183,23 @@ def serve() -> Iterator[Callable[[ASGIApp], str]]:
     """Return a function that serves an application until the end of the test."""
     with ExitStack() as stack:
         yield lambda site: stack.enter_context(served(site))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The Chromium of this machine."""
+    from playwright.sync_api import sync_playwright
+
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(
+            "There is no Chromium to try the pages with: install it (on Debian: apt install chromium)."
+        )
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 
@@ -53,6 +54,14 @@ def test_an_idle_process_ends() -> None:
     process = psutil.Process(workers.call(os.getpid))
     process.wait(30)
     assert workers.processes() == []
+
+
+def test_many_calls_leave_no_threads_behind(workers: Workers) -> None:
+    workers.call(os.getpid)
+    before = threading.active_count()
+    for _ in range(20):
+        workers.call(os.getpid)
+    assert threading.active_count() == before
 
 
 def test_closing_ends_all(workers: Workers) -> None:

@@ -14,26 +14,31 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from langaudio.settings import settings
 
-# Of an empty text: Plotly makes an empty style element and fills it by script, which needs no permission.
-_EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+POLICY = "Content-Security-Policy"
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        f"style-src 'self' {_EMPTY_STYLE}",
-        "img-src 'self' data:",
-        "media-src 'self' blob:",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "frame-ancestors 'self'",
-        "base-uri 'none'",
-    )
-)
-"""What pages may load: nothing that was not served from here, and no script or style that stands in them."""
+
+def content_security_policy(styles: str = "'self'") -> str:
+    """Return what a page may load: nothing that was not served from here, and no script that stands in it.
+
+    Args:
+        styles: where styles may come from.
+    """
+    rules = {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": styles,
+        "img-src": "'self' data:",
+        "media-src": "'self' blob:",
+        "connect-src": "'self'",
+        "form-action": "'self'",
+        "frame-ancestors": "'self'",
+        "base-uri": "'none'",
+    }
+    return "; ".join(f"{name} {allowed}" for name, allowed in rules.items())
+
 
 _HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    POLICY: content_security_policy(),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",

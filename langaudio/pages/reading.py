@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +15,7 @@ from langaudio.crawl.journal import Crawl
 from langaudio.pages.corpus import Clips, Learned, Objects
 from langaudio.store import MissingObject, ObjectInfo, Store, default_store
 
+_READERS = 8
 _SUMMED = ("duration_s", "speech_s", "speaker_id", "split", "gone", "last_seen")
 
 
@@ -22,14 +24,14 @@ def learned(found: Mapping[str, Objects]) -> dict[str, Learned]:
     store = default_store()
     # All journals of all languages at once: they are many and small.
     journals = dict(store.get_many(item.key for one in found.values() for item in one.journals))
-    return {
-        code: Learned(
-            _sum(store, code, one),
-            _copies(store, one.indexes),
-            _newest_first(journal.parse(journals[item.key]) for item in one.journals),
-        )
-        for code, one in found.items()
-    }
+
+    def learn(code: str) -> Learned:
+        one = found[code]
+        crawls = _newest_first(journal.parse(journals[item.key]) for item in one.journals)
+        return Learned(_sum(store, code, one), _copies(store, one.indexes), crawls)
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        return dict(zip(found, pool.map(learn, found), strict=True))
 
 
 def _sum(store: Store, code: str, objects: Objects) -> Clips:

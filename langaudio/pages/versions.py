@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from langaudio.pages.access import PersonDep, RunnerDep
+from langaudio.pages.access import POLICY, PersonDep, RunnerDep, content_security_policy
 from langaudio.pages.models import ModelDetails, ModelVersion, known
 from langaudio.pages.parts import ModelsDep
 from langaudio.pages.rendering import render
@@ -51,7 +51,7 @@ def model_page(request: Request, asking: PersonDep, models: ModelsDep, number: N
     """One version."""
     details = models.details(number)
     codes = [one.code for one in details.per_language]
-    return render(
+    page = render(
         request,
         "model.html",
         asking=asking,
@@ -60,6 +60,9 @@ def model_page(request: Request, asking: PersonDep, models: ModelsDep, number: N
         confusion={"languages": codes, "counts": details.confusion_matrix},
         reliability=[[one.confidence, one.accuracy, one.clips] for one in details.reliability],
     )
+    # Plotly gives its drawings styles by attributes.
+    page.headers[POLICY] = content_security_policy("'self' 'unsafe-inline'")
+    return page
 
 
 @router.get("/models/{number}/champion", include_in_schema=False)

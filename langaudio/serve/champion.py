@@ -16,8 +16,8 @@ import urllib.parse
 from functools import lru_cache
 from pathlib import Path
 
+from langaudio import mlflow_http
 from langaudio.errors import LangaudioError, Unavailable
-from langaudio.serve import mlflow
 from langaudio.serve.model import FILE, Model
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def _loaded(file: Path, version: int | None) -> Model:
 
 def _from_server(uri: str, name: str, folder: Path) -> tuple[int, Path]:
     query = urllib.parse.urlencode({"name": name, "alias": _ALIAS})
-    answer = mlflow.get(uri, f"api/2.0/mlflow/registered-models/alias?{query}")
+    answer = mlflow_http.get(uri, f"api/2.0/mlflow/registered-models/alias?{query}")
     if answer is None:
         raise _no_champion()
     version = json.loads(answer)["model_version"]
@@ -81,7 +81,7 @@ def _from_server(uri: str, name: str, folder: Path) -> tuple[int, Path]:
         if source.scheme != "mlflow-artifacts":
             return int(version["version"]), _fetched_by_client(version["run_id"])
         path = f"api/2.0/mlflow-artifacts/artifacts/{source.path.strip('/')}/{FILE}"
-        content = mlflow.get(uri, path)
+        content = mlflow_http.get(uri, path)
         if content is None:
             raise _no_file(int(version["version"]))
         _write(file, content)

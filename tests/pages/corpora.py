@@ -1,10 +1,11 @@
-"""Corpora to look at: a generated one of many languages, written straight into the bucket."""
+"""Corpora to look at: one of synthetic speech, and a generated one of many languages."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,10 +13,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import TypeAdapter
 
-from langaudio import catalog, languages
+from langaudio import catalog, languages, registry
 from langaudio.augment.shards import INDEX_SCHEMA
+from langaudio.crawl import journal
+from langaudio.evaluate import EVALUATION, Estimate, Evaluation, LanguageScores, Scores
+from langaudio.evaluate.measures import Bin
 from langaudio.store import Store, keys
+from tests.train import spoken
 
 RECIPE = "0123456789ab"
 _WORDS = [
@@ -33,6 +39,82 @@ _WORDS = [
     "kitchen",
     "island",
 ]
+
+
+EVIL = '"><script>window.hurt = true</script><img src=x onerror="window.hurt = true">'
+"""What a hostile site may call a clip."""
+
+
+def small(store: Store) -> None:
+    """Write three languages of four speakers, with hostile words, quarantine, copies and a crawl."""
+    clips = spoken.corpus(["de", "fr", "ru"])
+    for number, clip in enumerate(clips):
+        clip |= {
+            "title": EVIL if number == 0 else f"Recording {number}",
+            "page_url": "javascript:window.hurt=true" if number == 0 else f"https://site.example/{number}",
+            "licence": "https://creativecommons.org/licenses/by-nc-sa/4.0/",
+            "speaker_sex": "female" if number % 2 else "male",
+            "cefr_level": "A2",
+        }
+    spoken.publish(store, clips)
+    spoken.augment(store, clips)
+    reason = {
+        "clip_id": "ab" * 10,
+        "reason": "little_speech",
+        "detail": f"It has 0.4 s of speech. {EVIL}",
+        "title": EVIL,
+        "page_url": "javascript:window.hurt=true",
+    }
+    store.put(keys.quarantine("fr", reason["clip_id"], "json"), json.dumps(reason).encode())
+    for code in ("de", "fr"):
+        with journal.noted(store, code, "demo", "manual__2026-11-20") as counts:
+            counts |= {"seen": 8, "new": 8, "changed": 0, "gone": 0, "requests": 11}
+
+
+def log_curves(run_id: str) -> None:
+    """Give a run the curves of a training."""
+    for epoch in range(1, 9):
+        losses = {"loss": 2 / epoch, "dev_loss": 2.2 / epoch + 0.1, "dev_macro_f1": 1 - 0.8 / epoch}
+        registry.log_metrics(run_id, losses, epoch)
+
+
+def register_evaluated(codes: Sequence[str]) -> None:
+    """Register a champion that was tested on many languages, without a network."""
+    rng = np.random.default_rng(0)
+    run_id = registry.start_run("generated", {"epochs": 8, "seed": 0})
+    log_curves(run_id)
+    right = rng.uniform(0.5, 0.97, len(codes))
+    counts = rng.multinomial(2, np.full(len(codes), 1 / len(codes)), len(codes))
+    np.fill_diagonal(counts, (40 * right).astype(int))
+
+    def estimate(value: float) -> Estimate:
+        return Estimate(round(value, 4), round(max(0.0, value - 0.04), 4), round(min(1.0, value + 0.04), 4))
+
+    summed = [estimate(value) for value in (0.74, 0.73, 0.12, 0.03)]
+    scores = Scores(int(counts.sum()), 900, *summed)
+    per_language = {
+        code: LanguageScores(estimate(share * 0.98), estimate(share), estimate(share * 0.99), int(row.sum()))
+        for code, row, share in zip(codes, counts, right.tolist(), strict=True)
+    }
+    evaluation = Evaluation(
+        run_id=run_id,
+        languages=list(codes),
+        clips_without_speech=3,
+        scores=scores,
+        per_language=per_language,
+        confusion_matrix=counts.tolist(),
+        reliability=[Bin(20 * n, n / 10 - 0.05, n / 10 - 0.07) for n in range(1, 11)],
+        by_duration={"all": scores},
+        by_source={},
+        by_sex={},
+        rejected=0.05,
+        accuracy_of_accepted=0.77,
+        latency_ms=21.0,
+        comparison=None,
+    )
+    registry.log_file(run_id, EVALUATION, TypeAdapter(Evaluation).dump_json(evaluation))
+    registry.finish_run(run_id)
+    registry.set_alias(registry.CHAMPION, registry.register(run_id))
 
 
 def generated(store: Store, number: int = 107, clips: int = 100_000) -> list[str]:
