@@ -40,6 +40,9 @@ MORE = "es"
 REFUSED = "de"
 REFUSING_LINE = f"Disallow: /spip.php?rubrique{section(REFUSED, 'audio_lingua')}"
 
+VIEWER = "victor"
+"""Somebody who may look, and nothing else."""
+
 
 _SPEAKERS = 5
 
@@ -65,6 +68,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, other_site: str) -> Iterator[
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment(home, other_site).items():
             patch.setenv(name, value)
+        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", f"admin:admin,{VIEWER}:viewer")
         _forget_cached()
         try:
             services.up(
