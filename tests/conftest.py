@@ -35,6 +35,9 @@ hypothesis.settings.load_profile("langaudio")
 LONGEST = ("integration", "test_kills.py", "test_store.py")
 """Folders and files: a minute or more each."""
 
+SOAK = bool(os.environ.get("SOAK"))
+"""Whether what is drawn by chance is drawn as often as it takes to believe it: `make soak`."""
+
 BIN = Path(sys.executable).parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 S3_KEYS = ("test-access", "test-secret")
