@@ -63,19 +63,19 @@ _COMMON = ("preview", "check", "train", "evaluate", "approve", "promote")
 _FAILED = ("failed", "up_for_retry")
 
 
-@task(pool="crawl")
+@task
 def plan(params: Any = None) -> list[str]:
     """Check the form before anything is fetched."""
     return _planned(params, lambda *chosen: stages.plan(*chosen))
 
 
-@task(pool="crawl")
+@task
 def plan_known(params: Any = None) -> list[str]:
     """Take all languages that the corpus has."""
     return _planned(params, lambda *chosen: stages.plan_known(*chosen))
 
 
-@task(pool="crawl")
+@task
 def plan_backfill(params: Any = None) -> list[str]:
     """Take those of the chosen languages that the corpus lacks, or has, as the form says what to do."""
     options = {name: params[name] for name in ("recipe", "seed")}
