@@ -104,9 +104,7 @@ def preview(codes: Any, params: Any = None, run_id: Any = None) -> dict[str, Any
     return total
 
 
-@task(
-    pool="crawl", queue="crawl", map_index_template="{{ language }}", execution_timeout=timedelta(hours=24)
-)
+@task(pool="crawl", queue="crawl", map_index_template="{{ language }}", execution_timeout=timedelta(hours=24))
 def crawl(language: str, params: Any = None, run_id: Any = None, dag_run: Any = None) -> dict[str, Any]:
     """Fetch the new clips of a language into staging."""
     _name_map_index(language)

@@ -130,9 +130,7 @@ def new_bucket(name: str, spoken: bytes) -> Store:
     return store
 
 
-def test_kills_and_clean_runs_are_as_one_clean_run(
-    s3_endpoint: str, tmp_path: Path, spoken: bytes
-) -> None:
+def test_kills_and_clean_runs_are_as_one_clean_run(s3_endpoint: str, tmp_path: Path, spoken: bytes) -> None:
     chance, killed = random.Random(0), Counter[str]()
     with settings_of(s3_endpoint, tmp_path, "kills"), closing(Runs()) as runs:
         undisturbed = new_bucket("kills-undisturbed", spoken)
