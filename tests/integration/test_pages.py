@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,11 +88,6 @@ def test_the_pages_stand_in_airflows_frame_and_take_its_colours(page: Page) -> N
     page.wait_for_url("**/plugin/languages/languages/identify")
     page.reload()
     expect(frame.locator("h1")).to_have_text("Which language is it?", timeout=TIMEOUT_MS)
-    if folder := os.environ.get("SCREENSHOTS"):
-        page.goto("/plugin/languages")
-        expect(frame.locator("tbody tr").first).to_be_visible(timeout=TIMEOUT_MS)
-        page.wait_for_load_state("networkidle")
-        page.screenshot(path=Path(folder) / "pages-airflow.png")
 
 
 def test_the_button_leads_to_the_filled_form_and_the_form_to_a_run(page: Page) -> None:

@@ -73,7 +73,7 @@ def test_no_question_is_answered_by_a_failure_or_otherwise_than_described(
         strategy = found.ok().as_strategy()
 
         @examples(
-            max_examples=12,
+            max_examples=6,
             database=None,
             derandomize=True,
             phases=(Phase.explicit, Phase.generate),

@@ -4,7 +4,7 @@ const builders = { confusion, reliability, curves };
 const charts = [...document.querySelectorAll(".chart")].map((place) => [place, JSON.parse(place.dataset.chart)]);
 
 function draw() {
-  const style = getComputedStyle(document.documentElement);
+  const family = getComputedStyle(document.body).fontFamily;
   const probe = document.createElement("span");
   document.body.append(probe);
   const colour = (name) => {
@@ -18,7 +18,7 @@ function draw() {
     const base = {
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
-      font: { color: colours.ink, family: style.fontFamily || "system-ui, sans-serif", size: 12 },
+      font: { color: colours.ink, family, size: 12 },
       margin: { l: 56, r: 16, t: 12, b: 48 },
       showlegend: false,
     };
@@ -46,8 +46,8 @@ function confusion({ languages, counts }, colours) {
     texttemplate: few ? "%{text}" : undefined,
     zmin: 0,
     zmax: 1,
-    xgap: 1,
-    ygap: 1,
+    xgap: few ? 1 : 0,
+    ygap: few ? 1 : 0,
     colorscale: [[0, colours.card], [1, colours.accent]],
     colorbar: { tickformat: ".0%", thickness: 10, outlinewidth: 0 },
     hovertemplate: "%{y} heard as %{x}: %{customdata} (%{z:.0%})<extra></extra>",
