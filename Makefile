@@ -48,7 +48,8 @@ env: ## write .env for docker-compose.yaml: secrets, and what can be set (docs/o
 	@$(PYTHON) langaudio/services/env_file.py
 
 test: setup ## run all tests
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/integration
+	@$(BIN)/python -m pytest tests/integration  # one deployment for all of them, which keeps the cores busy
 
 check: setup ## lint, format and types
 	@$(BIN)/ruff check

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("langaudio", deadline=None)
 hypothesis.settings.load_profile("langaudio")
 
-LONGEST = ("integration", "test_kills.py", "test_store.py")
-"""Folders and files: a minute or more each."""
+LONGEST = ("test_kills.py", "test_store.py")
+"""A minute or more each."""
 
 SOAK = bool(os.environ.get("SOAK"))
 """Whether what is drawn by chance is drawn as often as it takes to believe it: `make soak`."""
@@ -206,15 +206,8 @@ def browser() -> Iterator[Browser]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that the other process is not left waiting for it at the end.
-
-    The files of the integration tests share one deployment, so they stay together; others share a file's
-    fixtures.
-    """
-    items.sort(key=lambda item: {item.path.name, item.path.parent.name}.isdisjoint(LONGEST))
-    for item in items:
-        together = item.path.parent if item.path.parent.name == "integration" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(together)))
+    """Begin with what takes longest, so that the other process is not left waiting for it at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
