@@ -13,7 +13,7 @@ ifdef CORPUS
 export LANGAUDIO_HOME ?= .langaudio/$(notdir $(abspath $(CORPUS)))
 endif
 
-.PHONY: help setup demo up down status env test check format lock bench soak
+.PHONY: help setup demo up down status env test check format lock bench screenshots soak
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,6 +68,13 @@ bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out %/soak.py,$(wildcard benc
 
 bench-%: setup ## run one comparison: make bench-NAME
 	@PYTHONPATH=. $(BIN)/python benchmarks/$*.py
+
+# The tests' generated corpus is what is measured.
+bench-ui: setup
+	@PYTHONPATH=. $(BIN)/python -W ignore benchmarks/ui.py
+
+screenshots: setup ## make the pictures of the Languages pages anew, by their tests
+	@SCREENSHOTS=docs/figures $(BIN)/python -m pytest tests/pages/test_browser.py
 
 # Peers run in the same process as we do, on one thread each, and stay out of .venv. The tests' instruments measure.
 bench-augment: .venv-bench/.ready
