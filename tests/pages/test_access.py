@@ -20,7 +20,14 @@ def nobody() -> Person:
 
 def addresses(app: FastAPI) -> list[tuple[str, str]]:
     """Return every method and path of the application, with something for what is in braces."""
-    filled = {"language": "fr", "clip_id": "ab", "name": "pages.css", "path": "x", "number": "1"}
+    filled = {
+        "language": "fr",
+        "clip_id": "ab",
+        "name": "pages.css",
+        "path": "x",
+        "number": "1",
+        "kind": "png",
+    }
     return [
         (method, route.path.replace(":path", "").format(**filled))
         for route in app.routes
