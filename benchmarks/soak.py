@@ -234,6 +234,7 @@ def _table(rounds: dict[str, Any]) -> str:
         "",
         f"{len(LANGUAGES)} languages, {CLIPS} clips each, on two cores that all services share. A worker",
         f"that is dead is noticed after {noticed_s} s, and its task waits 30 s before it is tried again.",
+        "The machine had other work, too: the seconds tell that it went on, not how fast it is.",
         "",
         "| round | ran then | again | seconds | run | clips lost, doubled | copies | doctor |",
         "|---|---|---|---:|---|---:|---:|---|",
