@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from langaudio.crawl import journal
 from langaudio.store import Store, default_store
 from tests.conftest import served, settings_of
 from tests.crawl.library import Clip, Library
@@ -76,8 +77,12 @@ def run(kill_at: Callable[[], bool] | None = None) -> bool:
 
 
 def content(store: Store) -> dict[str, bytes]:
-    """Everything in the bucket but the counts of a run, which tell what its last attempt cost."""
-    return {item.key: store.get(item.key) for item in store.list("") if not item.key.endswith("stats.json")}
+    """Everything in the bucket but when a run's last attempt was and what it cost: counts and journal."""
+    return {
+        item.key: store.get(item.key)
+        for item in store.list("")
+        if not item.key.endswith("stats.json") and not item.key.startswith("crawls/")
+    }
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +122,7 @@ def test_a_run_that_was_killed_ends_as_if_nothing_had_happened(
     library.asked.clear()
     assert not run()
     assert content(store) == undisturbed
+    assert [one.outcome for one in journal.read(store, "fr")] == ["done"]
     # What had been staged was not fetched again.
     assert len(library.audio_asked()) == 11 - len(staged)
     assert len(fetched & set(library.audio_asked())) <= len(fetched) - len(staged) + 1
