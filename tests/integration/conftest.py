@@ -163,7 +163,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [next(told) if item in ours else item for item in items]
 
 
-_STORY = ("test_demo.py", "test_forms.py", "test_nights.py", "test_runs.py", "test_services.py")
+_STORY = (
+    "test_demo.py",
+    "test_forms.py",
+    "test_nights.py",
+    "test_runs.py",
+    "test_pages.py",
+    "test_services.py",
+)
 
 
 def _forget_cached() -> None:
