@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 Start = Literal["champion", "scratch"]
 
+STARTED_FROM, SCRATCH = "started_from", "scratch"
+"""The parameter of a run that says whose weights it began with: a run's, or none."""
+
 
 def train(
     store: Store,
@@ -68,23 +71,26 @@ def train(
     hyper = hyperparameters or Hyperparameters()
     clips = splits.read(store, languages)
     splits.verify(clips, languages)
-    known = _champion(languages, hyper) if start == "champion" else None
     parameters = {
         "languages": " ".join(languages),
         "recipe_id": recipe_id,
         registry.FINGERPRINT: splits.corpus_fingerprint(store, languages, recipe_id),
         "epochs": epochs,
         "seed": seed,
-        "started_from": known or "scratch",
         "langaudio": langaudio.__version__,
         "git_revision": _git_revision() or "unknown",
         **_flat(asdict(hyper)),
     }
-    checkpoints = Checkpoints(store, parameters)
+    checkpoints = Checkpoints(store, parameters | {"start": start})
     with scratch() as folder:
         run_id = _cut_off(checkpoints, folder)
-        if run_id is None and place.is_first:
-            run_id = registry.start_run(f"{len(languages)} languages", parameters)
+        if run_id:
+            # There may be another champion by now.
+            began = registry.parameters(run_id)[STARTED_FROM]
+        else:
+            began = (start == "champion" and _champion(languages, hyper)) or SCRATCH
+            if place.is_first:
+                run_id = registry.start_run(f"{len(languages)} languages", parameters | {STARTED_FROM: began})
         try:
             speech = training_speech(store, clips, recipe_id)
             dev = HeldOut(store, [clip for clip in clips if clip.split == "dev"], languages, folder)
@@ -94,12 +100,12 @@ def train(
                 log.info(
                     "run %s: %s; %.1f minutes of training speech with copies, %d dev clips; from %s",
                     run_id, ", ".join(languages), sum(one.seconds for one in speech) / 60, len(dev),
-                    f"the champion, run {known}" if known else "scratch",
+                    began if began == SCRATCH else f"the champion, run {began}",
                 )  # fmt: skip
             network = fit(
                 languages, speech, dev,
                 epochs=epochs, seed=seed, hyper=hyper, scratch=folder, place=place,
-                known=load_model(registry.model_folder(known)) if known else None,
+                known=None if began == SCRATCH else load_model(registry.model_folder(began)),
                 callbacks=[Progress(run_id)] if run_id and place.is_first else [],
                 keep=partial(checkpoints.put, run_id or ""),
             )  # fmt: skip
@@ -122,12 +128,14 @@ def _champion(languages: Sequence[str], hyper: Hyperparameters) -> str | None:
     champion = registry.aliased(registry.CHAMPION)
     if champion is None:
         return None
-    theirs = load_model(registry.model_folder(champion.run_id))
-    return (
-        champion.run_id
-        if set(theirs.languages) < set(languages) and theirs.settings == hyper.network
-        else None
-    )
+    folder = registry.model_folder(champion.run_id)
+    try:
+        theirs = load_model(folder)
+    except LangaudioError as error:
+        log.warning("Training begins from scratch, because the champion is of no use for it: %s", error)
+        return None
+    adds = set(theirs.languages) < set(languages)
+    return champion.run_id if adds and theirs.settings == hyper.network else None
 
 
 def _cut_off(checkpoints: Checkpoints, folder: Path) -> str | None:

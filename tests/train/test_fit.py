@@ -208,6 +208,22 @@ def test_a_training_that_adds_a_language_starts_from_the_champion(trained: Train
     assert registry.curve(added, "dev_loss")[0] < registry.curve(anew, "dev_loss")[0]
 
 
+def test_a_champion_of_another_version_is_no_obstacle(
+    trained: Trained, caplog: pytest.LogCaptureFixture
+) -> None:
+    older = spoken.run_of(spoken.constant(LANGUAGES[:2], "de"))
+    description = registry.model_folder(older) / "model.json"
+    description.write_text(description.read_text().replace('"format": 1', '"format": 0'))
+    registry.set_alias(registry.CHAMPION, registry.register(older))
+    try:
+        anew = train(trained.store, LANGUAGES, recipe_id=spoken.RECIPE, epochs=1, hyperparameters=SMALL)
+    finally:
+        registry.remove_alias(registry.CHAMPION)
+    assert anew
+    assert registry.parameters(anew)["started_from"] == "scratch"
+    assert "has format 0" in caplog.text
+
+
 @pytest.mark.usefixtures("trained")
 def test_a_run_that_is_gone_is_not_gone_on_with() -> None:
     assert not registry.resume_run("0" * 32)
