@@ -47,7 +47,7 @@ class Shown:
 
     q: str = ""
     state: State | None = None
-    sort: str = "name"
+    sort: str = "-clips"
 
 
 Q = Annotated[str, Query(max_length=100, description="Part of a language's name, or its tag.")]
@@ -74,7 +74,7 @@ def overview_page(
     models: ModelsDep,
     q: Q = "",
     state: WantedState = "",
-    sort: SortBy = "name",
+    sort: SortBy = "-clips",
 ) -> HTMLResponse:
     """Every language."""
     recalls, champion, trouble = {}, None, None
@@ -132,7 +132,7 @@ def run_page(
 
 @router.get("/api/languages", tags=["corpus"])
 def list_languages(
-    corpus: CorpusDep, models: ModelsDep, q: Q = "", state: WantedState = "", sort: SortBy = "name"
+    corpus: CorpusDep, models: ModelsDep, q: Q = "", state: WantedState = "", sort: SortBy = "-clips"
 ) -> list[OverviewRow]:
     """Every language that the corpus has or that langaudio knows."""
     return _chosen(_rows(corpus.summaries(), models.recalls()), Shown(q, state or None, sort))
@@ -156,6 +156,7 @@ def _chosen(rows: Sequence[OverviewRow], shown: Shown) -> list[OverviewRow]:
         if (not wanted or wanted in row.name.casefold() or wanted == row.code)
         and (shown.state is None or row.state == shown.state)
     ]
+    found.sort(key=_ORDERS["name"])  # where the column tells no difference
     column, descending = shown.sort.removeprefix("-"), shown.sort.startswith("-")
     key = _ORDERS.get(column, lambda row: getattr(row, column))
     # What has no value comes last in both orders.

@@ -92,6 +92,8 @@ def test_languages_are_filtered_and_ordered(client: TestClient, store: Store) ->
         clips = [row(f"{one:020x}", language=code) for one in range(number)]
         catalog.write_part(store, code, "one", clips)
     assert list(rows(client, sort="-clips"))[:3] == ["fr", "es", "de"]
+    # What there is comes first, and then what can be brought in, by name.
+    assert list(rows(client))[:5] == ["fr", "es", "de", "ab", "af"]
     assert list(rows(client, sort="clips", state="fresh")) == ["de", "es", "fr"]
     assert list(rows(client, q="FREN")) == ["fr"]
     assert list(rows(client, q="de")) == ["de", "gcf"]
