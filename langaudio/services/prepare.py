@@ -89,8 +89,8 @@ def buckets(environment: Mapping[str, str]) -> None:
 
 def login(environment: Mapping[str, str]) -> None:
     """Let Airflow's user ``admin`` have the password of the environment."""
-    password = _needed(environment, "AIRFLOW_ADMIN_PASSWORD")
-    who = ("--username", "admin", "--password", password)
+    # One argument: a password of its own that begins with "-" would be taken for an option.
+    who = ("--username", "admin", f"--password={_needed(environment, 'AIRFLOW_ADMIN_PASSWORD')}")
     rest = ("--role", "Admin", "--email", "admin@localhost", "--firstname", "Admin", "--lastname", "Admin")
     if "already exist" in run_airflow(environment, "users", "create", *who, *rest):
         run_airflow(environment, "users", "reset-password", *who)

@@ -34,6 +34,8 @@ SMALL = {
     "MLFLOW_WORKERS": "1",
     "WORKER_CPU_CORES": "1",
     "AIRFLOW_HEARTBEAT_TIMEOUT_S": "30",
+    # `make env` draws one like this now and then; it is not to be taken for an option.
+    "AIRFLOW_ADMIN_PASSWORD": "-p begins with a dash",
     # The site's speakers are cast for it.
     "LANGAUDIO_SPEAKER_KEY": SPEAKER_KEY,
 }
