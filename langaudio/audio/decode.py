@@ -26,7 +26,7 @@ SAMPLE_RATE = 16_000
 MAX_CHANNELS = 16
 MIN_RATE, MAX_RATE = 4_000, 192_000  # Hz
 
-_PIECE = 2**19  # samples of all channels together
+_PIECE = 2**16  # samples of all channels together: what the processor's cache holds is resampled faster
 
 
 class NotAudio(LangaudioError):

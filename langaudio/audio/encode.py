@@ -8,12 +8,14 @@ import numpy as np
 import soundfile
 
 _FULL_SCALE = 2**15
+_LEVEL = 3 / 8  # of libsndfile's scale, which is a share of libFLAC's
 
 
 def to_flac(samples: np.ndarray, sample_rate: int) -> bytes:
     """Encode mono float32 as 16-bit FLAC; the same samples always give the same bytes.
 
-    The level of compression is libFLAC's own, 5: level 8 takes twice the time for half a percent of the size.
+    The level of compression is libFLAC's 3: speech takes half a percent more bytes than at its own, 5, and a
+    twentieth less time. Level 8 takes twice the time for half a percent fewer bytes than 5.
 
     Shape: ``(samples,)``. What lies beyond full scale is clipped.
     """
@@ -21,5 +23,12 @@ def to_flac(samples: np.ndarray, sample_rate: int) -> bytes:
     scaled = np.rint(samples * np.float32(_FULL_SCALE))
     np.clip(scaled, -_FULL_SCALE, _FULL_SCALE - 1, out=scaled)
     buffer = io.BytesIO()
-    soundfile.write(buffer, scaled.astype(np.int16), sample_rate, format="FLAC", subtype="PCM_16")
+    soundfile.write(
+        buffer,
+        scaled.astype(np.int16),
+        sample_rate,
+        format="FLAC",
+        subtype="PCM_16",
+        compression_level=_LEVEL,
+    )
     return buffer.getvalue()

@@ -84,16 +84,19 @@ def _filter(sections: npt.NDArray[np.float64], samples: Audio, filtered: Audio) 
     The last output but one is taken first: what waits for the last output is then a multiplication and a
     subtraction, where SciPy's form waits for twice as much. That wait is all that the filter's time is.
     """
-    between = samples.astype(np.float64)
-    for section in range(len(sections)):
+    between = np.empty(len(samples) if len(sections) > 1 else 0)
+    last = len(sections) - 1
+    for section in range(last + 1):
         b0, b1, b2, _, a1, a2 = sections[section]
         x1 = x2 = y1 = y2 = 0.0
-        for i in range(len(between)):
-            x = between[i]
+        for i in range(len(samples)):
+            x = float(samples[i]) if section == 0 else between[i]
             y = (b0 * x + b1 * x1 + b2 * x2 - a2 * y2) - a1 * y1
             x2, x1, y2, y1 = x1, x, y1, y
-            between[i] = y
-    filtered[:] = between.astype(np.float32)
+            if section == last:
+                filtered[i] = np.float32(y)
+            else:
+                between[i] = y
 
 
 def _butterworth(order: int, cutoff: float) -> npt.NDArray[np.float64]:

@@ -20,7 +20,7 @@ from langaudio.augment.transform import Audio, BadParameter, Step
 from langaudio.errors import LangaudioError, suggest
 
 # One more whenever a transform would give other bytes for the same draws, or draw differently.
-ALGORITHM = 2
+ALGORITHM = 3
 
 _KEYS = ("description", "transforms")
 _MAX_BYTES = 2**20

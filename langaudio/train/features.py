@@ -73,34 +73,54 @@ class SpecAugment(nn.Module):
     """Shift and mask log-mels, each example by draws of its own (Park et al., "SpecAugment", 2019).
 
     The bands are first stretched towards low or high, as a shorter or longer vocal tract does; then bands
-    and frames are set to zero, which is their mean.
+    and frames are set to zero, which is their mean. Of some examples nothing is left above one band and below
+    another, as on a telephone or in a recording at a low rate.
 
     Args:
         max_stretch: largest change of a band's position, as a share of it.
         masks: number of masks in each direction.
         max_bands: widest mask over bands.
         max_frames: longest mask over frames.
+        narrowed: share of the examples that lose their lowest and highest bands.
+        max_low: most of the bands that are lost at the low end, as a share of all.
+        max_high: the same, at the high end.
     """
 
     def __init__(
-        self, max_stretch: float = 0.08, masks: int = 2, max_bands: int = 10, max_frames: int = 30
+        self,
+        max_stretch: float = 0.08,
+        masks: int = 2,
+        max_bands: int = 10,
+        max_frames: int = 30,
+        narrowed: float = 0.4,
+        max_low: float = 0.15,
+        max_high: float = 0.4,
     ) -> None:
         super().__init__()
         self.max_stretch, self.masks = max_stretch, masks
         self.max_bands, self.max_frames = max_bands, max_frames
+        self.narrowed, self.max_low, self.max_high = narrowed, max_low, max_high
 
     def draw(self, examples: int, rng: np.random.Generator) -> np.ndarray:
         """Return numbers from 0 to 1 that decide what is done to examples, shape ``(examples, draws)``."""
-        return rng.random((examples, 1 + 4 * self.masks), np.float32)
+        return rng.random((examples, 4 + 4 * self.masks), np.float32)
 
     def forward(self, log_mel: Tensor, draws: Tensor) -> Tensor:
         """Shape: ``(batch, mels, frames)``, ``(batch, draws)`` → ``(batch, mels, frames)``."""
         _, mels, frames = log_mel.shape
         log_mel = self._stretched(log_mel, draws[:, :1])
-        for mask in draws[:, 1:].reshape(len(draws), self.masks, 4).unbind(dim=1):
+        log_mel = log_mel * self._band(mels, draws[:, 1:4]).unsqueeze(2)
+        for mask in draws[:, 4:].reshape(len(draws), self.masks, 4).unbind(dim=1):
             log_mel = log_mel * _kept(mels, self.max_bands, mask[:, :2]).unsqueeze(2)
             log_mel = log_mel * _kept(frames, self.max_frames, mask[:, 2:]).unsqueeze(1)
         return log_mel
+
+    def _band(self, mels: int, draws: Tensor) -> Tensor:
+        """Shape: draws ``(batch, 3)`` → ``(batch, mels)``."""
+        applied, low, high = draws.split(1, dim=1)
+        at = torch.arange(mels, device=draws.device)
+        inside = (at >= mels * self.max_low * low) & (at < mels * (1 - self.max_high * high))
+        return (inside | (applied >= self.narrowed)).float()
 
     def _stretched(self, log_mel: Tensor, draws: Tensor) -> Tensor:
         batch, mels, frames = log_mel.shape

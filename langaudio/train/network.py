@@ -1,12 +1,13 @@
 """The network: waveform in, log-probabilities of the languages out, any length in between.
 
-A separable one-dimensional CNN over log-mels. Each block mixes frames (depthwise) and then channels
-(pointwise), weighs its channels by what the whole recording sounds like (squeeze-excitation [1]), and
-adds its input. The recording becomes one vector by attentive statistics pooling [2]: mean and standard
-deviation over time, of the frames that matter.
+A one-dimensional CNN over log-mels and their slopes over time [1]. Each block is a convolution over frames
+and channels, weighs its channels by what the whole recording sounds like (squeeze-excitation [2]), and adds
+its input. The recording becomes one vector by attentive statistics pooling [3]: mean and standard deviation
+over time, of the frames that matter.
 
-[1] Hu et al., "Squeeze-and-Excitation Networks", 2018.
-[2] Okabe et al., "Attentive Statistics Pooling for Deep Speaker Embedding", 2018.
+[1] Furui, "Speaker-Independent Isolated Word Recognition Using Dynamic Features of Speech Spectrum", 1986.
+[2] Hu et al., "Squeeze-and-Excitation Networks", 2018.
+[3] Okabe et al., "Attentive Statistics Pooling for Deep Speaker Embedding", 2018.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from langaudio.train.features import FeatureSettings, LogMel
 from langaudio.train.processes import BatchNorm
 from langaudio.voting import WINDOW_S, window_begins
 
+_SLOPE_SCALE = 3.0  # brings the slopes of speech to about the size of its log-mels
+
 
 @dataclass(frozen=True)
 class NetworkSettings:
@@ -29,7 +32,7 @@ class NetworkSettings:
 
     Attributes:
         channels: width of every block.
-        kernel_sizes: frames that each block mixes, one number a block; odd.
+        kernel_sizes: frames that each block sees at once, one number a block; odd.
         halve_after: number of blocks at 20 ms a frame; those that follow work at 40 ms.
         squeezed: width of the squeeze of the squeeze-excitation.
         attention: width of the attention of the pooling.
@@ -38,7 +41,7 @@ class NetworkSettings:
     """
 
     channels: int = 160
-    kernel_sizes: tuple[int, ...] = (7, 9, 7, 9, 11, 13)
+    kernel_sizes: tuple[int, ...] = (5, 5, 5, 5)
     halve_after: int = 1
     squeezed: int = 24
     attention: int = 64
@@ -63,7 +66,7 @@ class LanguageNetwork(nn.Module):
         width = self.settings.channels
         self.log_mel = LogMel(self.settings.features)
         self.stem = nn.Sequential(
-            nn.Conv1d(self.settings.features.mels, width, kernel_size=5, stride=2, padding=2, bias=False),
+            nn.Conv1d(2 * self.settings.features.mels, width, kernel_size=5, stride=2, padding=2, bias=False),
             BatchNorm(width),
             nn.SiLU(),
         )
@@ -94,7 +97,8 @@ class LanguageNetwork(nn.Module):
 
     def classify(self, log_mel: Tensor) -> Tensor:
         """Shape: ``(batch, mels, frames)`` → ``(batch, languages)``. Training masks what it hands in."""
-        pooled = self.pooling(self.blocks(self.stem(log_mel)))
+        frames = torch.cat([log_mel, _SLOPE_SCALE * _slopes(log_mel)], dim=1)
+        pooled = self.pooling(self.blocks(self.stem(frames)))
         return torch.log_softmax(self.head(pooled), dim=-1)
 
 
@@ -120,14 +124,22 @@ def _windows(segment: Tensor) -> Tensor:
     return torch.stack([segment[begin : begin + size] for begin in window_begins(len(segment))])
 
 
+def _slopes(log_mel: Tensor) -> Tensor:
+    """Return how fast each band rises, in each frame: the slope of a line through it and two on either side.
+
+    Shape: ``(batch, mels, frames)`` → ``(batch, mels, frames)``.
+    """
+    frames = log_mel.shape[-1]
+    padded = nn.functional.pad(log_mel, (2, 2), mode="replicate")
+    before2, before1, _, after1, after2 = (padded[..., shift : shift + frames] for shift in range(5))
+    return (after1 - before1 + 2 * (after2 - before2)) / 10
+
+
 class _Block(nn.Module):
     def __init__(self, width: int, kernel_size: int, squeezed: int) -> None:
         super().__init__()
         self.mix = nn.Sequential(
-            nn.Conv1d(width, width, kernel_size, padding=kernel_size // 2, groups=width, bias=False),
-            BatchNorm(width),
-            nn.SiLU(),
-            nn.Conv1d(width, width, kernel_size=1, bias=False),
+            nn.Conv1d(width, width, kernel_size, padding=kernel_size // 2, bias=False),
             BatchNorm(width),
             nn.SiLU(),
         )

@@ -63,11 +63,13 @@ def test_very_short_waveforms_have_frames_too(log_mel: LogMel, samples: int) -> 
 
 def test_nothing_is_changed_where_nothing_is_asked_for(log_mel: LogMel, speech: Tensor) -> None:
     features = log_mel(speech)
-    torch.testing.assert_close(augmented(SpecAugment(max_stretch=0.0, masks=0), features), features)
+    torch.testing.assert_close(
+        augmented(SpecAugment(max_stretch=0.0, masks=0, narrowed=0.0), features), features
+    )
 
 
 def test_masks_are_gaps_no_wider_than_allowed() -> None:
-    masks = SpecAugment(max_stretch=0.0, masks=1, max_bands=10, max_frames=30)
+    masks = SpecAugment(max_stretch=0.0, masks=1, max_bands=10, max_frames=30, narrowed=0.0)
     masked = augmented(masks, torch.ones(200, 64, 300))
     bands = (masked.sum(dim=2) == 0).sum(dim=1)
     frames = (masked.sum(dim=1) == 0).sum(dim=1)
@@ -78,11 +80,20 @@ def test_masks_are_gaps_no_wider_than_allowed() -> None:
 
 def test_a_stretch_moves_bands_by_no_more_than_its_share() -> None:
     ramp = torch.arange(64.0).reshape(1, 64, 1).expand(500, 64, 5)
-    stretched = augmented(SpecAugment(max_stretch=0.1, masks=0), ramp)
+    stretched = augmented(SpecAugment(max_stretch=0.1, masks=0, narrowed=0.0), ramp)
     moved = (stretched - ramp)[:, :, 0]
     assert moved.abs().max() <= 0.1 * 63
     assert moved[:, 40].max() > 2 > -2 > moved[:, 40].min()
     assert (stretched.diff(dim=1) >= 0).all()
+
+
+def test_some_lose_their_lowest_and_highest_bands_and_no_others() -> None:
+    narrow = SpecAugment(max_stretch=0.0, masks=0, narrowed=0.4, max_low=0.15, max_high=0.4)
+    kept = augmented(narrow, torch.ones(500, 64, 3))[:, :, 0]
+    assert 150 < (kept.sum(dim=1) < 64).sum() < 250
+    assert kept[:, 10:38].min() == 1  # 15 % of 64 bands from below, 40 % from above
+    assert (kept.sum(dim=1) < 45).any()
+    assert (kept.diff(dim=1).abs().sum(dim=1) <= 2).all()
 
 
 def test_a_mask_wider_than_the_recording_is_cut_to_it() -> None:
