@@ -48,8 +48,7 @@ env: ## write .env for docker-compose.yaml: secrets, and what can be set (docs/o
 	@$(PYTHON) langaudio/services/env_file.py
 
 test: setup ## run all tests
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/integration
-	@$(BIN)/python -m pytest tests/integration  # one deployment for all of them, which keeps the cores busy
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 check: setup ## lint, format and types
 	@$(BIN)/ruff check
@@ -83,8 +82,9 @@ bench-augment: .venv-bench/.ready
 bench-lid: .venv-bench/.ready
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-bench/bin/python -W ignore benchmarks/lid.py
 
-soak: setup ## run the deployment on many workers under trouble: kills, restarts, a restored backup
+soak: setup ## run the deployment on many workers under trouble, and the tests that draw by chance at full length
 	@PYTHONPATH=. $(BIN)/python benchmarks/soak.py
+	@SOAK=1 $(BIN)/python -m pytest $$(grep -rl --include='test_*.py' SOAK tests)
 
 .venv-bench/.ready: .venv/.ready requirements-bench.txt
 	@echo "Setting up .venv-bench …"

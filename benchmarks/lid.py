@@ -5,6 +5,9 @@ train split, their weights are chosen by the last fifth, and scores are those of
 has as much time as two cores have in ten minutes, counted in CPU seconds on one thread, so that it makes no
 difference what else the machine does. Peers are trained plain, and once more with our augmentation.
 
+One language after the other is left out, for what a network says of a language that it does not know; some of
+these are added afterwards, from that network on and from scratch.
+
 A training takes twenty minutes. What stands in ``results/lid.json`` is not measured again; give ``--minutes``
 to go on another time, and ``--jobs`` for trainings side by side.
 """
@@ -28,12 +31,13 @@ from typing import Any
 import numpy as np
 import torch
 from _speech import PROJECT, Recording, folds, languages, recordings, spoken, written
-from identifying.systems import SYSTEMS, Task, say
+from identifying.systems import SYSTEMS, Task, Trained, say
 
 from langaudio import augment
 from langaudio.calibration import Calibration, Heard, calibrate
 from langaudio.evaluate.clips import ALL, DURATIONS_S, first_seconds
 from langaudio.evaluate.measures import Answers
+from langaudio.train.network import LanguageNetwork
 from langaudio.voting import normalised
 
 RESULTS = PROJECT / "benchmarks" / "results"
@@ -41,7 +45,8 @@ OURS = "langaudio"
 PEERS = [system for system in SYSTEMS if system != OURS]
 CPU_S, SEEDS, COPIES = 1_200, 3, 4
 PLAIN, AUGMENTED = "plain", "our augmentation"
-LEFT_OUT_CPU_S = 600
+LEFT_OUT_CPU_S, ADDED_CPU_S = 600, 300
+ADDED = ("ar", "de", "fr")
 HEARD = {f"{seconds:g} s": seconds for seconds in DURATIONS_S} | {ALL: 1e6}
 """How much of the speech of a clip is heard, in seconds."""
 
@@ -91,26 +96,37 @@ def _measure(wanted: Mapping[str, Any], until: float) -> dict[str, Any] | None:
     logging.disable()
     warnings.simplefilter("ignore")
     left_out = wanted["left_out"]
-    clips = [clip for clip in recordings("train") if clip.segments and clip.language != left_out]
-    tested = [clip for clip in recordings("dev") if clip.segments]
-    chosen_by, *learned = folds(clips)
-    names = languages(clips)
     with tempfile.TemporaryDirectory() as folder:
-        copies = COPIES if wanted["speech"] == AUGMENTED else 0
-        task = Task(
-            names,
-            written(
-                list(itertools.chain(*learned)), augment.load("default"), copies, Path(folder) / "speech"
-            ),
-            chosen_by,
-            LEFT_OUT_CPU_S if left_out else CPU_S,
-            wanted["seed"],
-            Path(folder),
-        )
+        task = _task(wanted, Path(folder))
         trained = SYSTEMS[wanted["system"]](task)
-    said = [say(trained.ask, clip.segments) for clip in chosen_by]
+        measured = dict(wanted) | _scores(trained, task, left_out)
+        if left_out in ADDED:
+            measured["added"] = _added(wanted, trained, Path(folder))
+    return measured
+
+
+def _task(
+    wanted: Mapping[str, Any], folder: Path, cpu_s: float | None = None, known: LanguageNetwork | None = None
+) -> Task:
+    """Return what is to be learned; with a time of its own it is of all languages."""
+    left_out = wanted["left_out"] if cpu_s is None else None
+    clips = [clip for clip in recordings("train") if clip.segments and clip.language != left_out]
+    chosen_by, *learned = folds(clips)
+    copies = COPIES if wanted["speech"] == AUGMENTED else 0
+    scratch = Path(tempfile.mkdtemp(dir=folder))
+    speech = written(list(itertools.chain(*learned)), augment.load("default"), copies, scratch / "speech")
+    time_s = cpu_s or (LEFT_OUT_CPU_S if left_out else CPU_S)
+    return Task(languages(clips), speech, chosen_by, time_s, wanted["seed"], scratch, known)
+
+
+def _scores(trained: Trained, task: Task, left_out: str | None) -> dict[str, Any]:
+    """Return what a system is worth on the dev speakers."""
+    names = task.languages
+    tested = [clip for clip in recordings("dev") if clip.segments]
+    said = [say(trained.ask, clip.segments) for clip in task.chosen_by]
     calibration = calibrate(
-        [Heard(one[None], np.ones(1)) for one in said], [names.index(clip.language) for clip in chosen_by]
+        [Heard(one[None], np.ones(1)) for one in said],
+        [names.index(clip.language) for clip in task.chosen_by],
     )
 
     def answer(clip: Recording, seconds: float) -> np.ndarray:
@@ -126,7 +142,7 @@ def _measure(wanted: Mapping[str, Any], until: float) -> dict[str, Any] | None:
         ).scores()
         for heard, seconds in HEARD.items()
     }
-    measured = dict(wanted) | {
+    measured: dict[str, Any] = {
         "cpu_s": task.cpu_s,
         "examples_per_s": round(trained.examples_per_s, 1),
         "parameters": trained.parameters,
@@ -146,6 +162,33 @@ def _measure(wanted: Mapping[str, Any], until: float) -> dict[str, Any] | None:
             for name, own in (("recall", strangers), ("false_alarm", known))
         }
     return measured
+
+
+def _added(wanted: Mapping[str, Any], before: Trained, folder: Path) -> dict[str, Any]:
+    """Add the language that was left out, from the network on and from scratch; return mean recalls."""
+    assert isinstance(before.ask, LanguageNetwork)
+    code = wanted["left_out"]
+    tested = [clip for clip in recordings("dev") if clip.segments]
+    others = [clip for clip in tested if clip.language != code]
+    own = [clip for clip in tested if clip.language == code]
+    found: dict[str, Any] = {"before": {"others": _recall(before, before.ask.languages, others)}}
+    for name, known in (("from the champion", before.ask), ("from scratch", None)):
+        task = _task(wanted, folder, ADDED_CPU_S, known)
+        trained = SYSTEMS[OURS](task)
+        found[name] = {
+            "others": _recall(trained, task.languages, others),
+            "own": _recall(trained, task.languages, own),
+        }
+    return found
+
+
+def _recall(trained: Trained, names: Sequence[str], clips: Sequence[Recording]) -> float:
+    """Return the mean of the languages' recalls."""
+    right: dict[str, list[bool]] = {}
+    for clip in clips:
+        heard = names[int(say(trained.ask, clip.segments).argmax())]
+        right.setdefault(clip.language, []).append(heard == clip.language)
+    return round(statistics.mean(statistics.mean(each) for each in right.values()), 4)
 
 
 def _is_known(answer: np.ndarray, calibration: Calibration) -> bool:
@@ -230,7 +273,27 @@ def _table(runs: Sequence[Mapping[str, Any]]) -> str:
                 for run in sorted(left_out, key=lambda run: str(run["left_out"]))
             ),
         ]
+    if added := [run for run in runs if "added" in run]:
+        lines += [
+            "",
+            "## A language more",
+            "",
+            "Mean recall of the other languages, and the recall of the one that is added in",
+            f"{ADDED_CPU_S} CPU seconds: from the network that lacks it on, or from scratch.",
+            "",
+            "| added | others before | others, from the network | from scratch | "
+            "added, from the network | from scratch |",
+            "|---|---:|---:|---:|---:|---:|",
+            *(_added_row(run) for run in added),
+        ]
     return "\n".join(lines) + "\n"
+
+
+def _added_row(run: Mapping[str, Any]) -> str:
+    found = run["added"]
+    ways = ("from the champion", "from scratch")
+    cells = [found["before"]["others"], *(found[way][which] for which in ("others", "own") for way in ways)]
+    return f"| {run['left_out']} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |"
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("langaudio", deadline=None)
 hypothesis.settings.load_profile("langaudio")
 
-LONGEST = ("test_kills.py", "test_store.py")
-"""A minute or more each."""
+LONGEST = ("integration", "deploy", "test_kills.py", "test_store.py")
+"""Folders and files that take a minute or more each, the longest first."""
 
 SOAK = bool(os.environ.get("SOAK"))
 """Whether what is drawn by chance is drawn as often as it takes to believe it: `make soak`."""
@@ -206,8 +206,19 @@ def browser() -> Iterator[Browser]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that the other process is not left waiting for it at the end."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    """Keep together what shares fixtures, and begin with what takes longest.
+
+    So no process is left waiting for another at the end. The tests of a file run in one process; those of
+    `tests/integration` do, because all of them share one deployment.
+    """
+    for item in items:
+        shared = item.path.parent if item.path.parent.name == "integration" else item.path
+        item.add_marker(pytest.mark.xdist_group(str(shared)))
+    items.sort(key=lambda item: min(map(_rank, (item.path.name, item.path.parent.name))))
+
+
+def _rank(name: str) -> int:
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

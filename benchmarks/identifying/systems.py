@@ -31,6 +31,7 @@ from langaudio.evaluate.measures import macro_f1
 from langaudio.train.data import Crops, Noise, Speech
 from langaudio.train.features import SpecAugment
 from langaudio.train.fit import Hyperparameters, fit, share_of_peak
+from langaudio.train.network import LanguageNetwork
 from langaudio.voting import WINDOW_S, vote, windows
 
 BATCH_SIZE = 32
@@ -51,6 +52,7 @@ class Task:
         cpu_s: how long.
         seed: of everything that is drawn.
         scratch: an empty folder.
+        known: a network of ours to start from, which knows some of the languages.
     """
 
     languages: Sequence[str]
@@ -59,6 +61,7 @@ class Task:
     cpu_s: float
     seed: int
     scratch: Path
+    known: LanguageNetwork | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def ours(task: Task) -> Trained:
     """Train as ``langaudio train`` does; an epoch that is thrown away tells how many there is time for."""
     hyper = Hyperparameters()
 
-    def trained(epochs: int, folder: Path) -> tuple[nn.Module, float]:
+    def trained(epochs: int, folder: Path) -> tuple[LanguageNetwork, float]:
         folder.mkdir()
         begin = time.process_time()
         network = fit(
@@ -91,6 +94,7 @@ def ours(task: Task) -> Trained:
             seed=task.seed,
             hyper=hyper,
             scratch=folder,
+            known=task.known,
         )
         return network, time.process_time() - begin
 

@@ -22,7 +22,7 @@ from langaudio.train.network import LanguageNetwork, NetworkSettings
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 def save_model(model: LanguageNetwork, calibration: Calibration, folder: Path) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
 from langaudio import registry
 from langaudio.pages.app import create_app
+from langaudio.pages.parts import Parts
 from langaudio.promote import promote
 from langaudio.settings import settings
 from langaudio.store import Store, default_store
 from tests.conftest import free_port
-from tests.pages.conftest import VISITOR, World, client_of
+from tests.pages.conftest import RUNNER, VISITOR, World, client_of
 from tests.train import spoken
 
 
@@ -60,13 +62,22 @@ def test_a_version_that_is_not_there_is_told(small: TestClient, path: str) -> No
 
 
 @pytest.fixture
-def two(client: TestClient, store: Store) -> Iterator[TestClient]:
-    """Two versions of which the second is the champion, in a database without a server."""
+def two(
+    s3_endpoint: str, mlflow_uri: str, tmp_path: Path, parts: Parts, request: pytest.FixtureRequest
+) -> Iterator[TestClient]:
+    """Two versions of which the second is the champion."""
+    bucket = request.node.name.replace("_", "-")[:63]
+    with World(s3_endpoint, tmp_path, bucket, mlflow_uri).settings():
+        make_two(default_store())
+        yield client_of(create_app(lambda: RUNNER, parts))
+
+
+def make_two(store: Store) -> None:
+    store.create_bucket()
     corpus = [spoken.clip(spoken.said("de", voice), "de", f"de-{voice}", "test") for voice in range(2)]
     spoken.publish(store, corpus)
     for answer in ("fr", "de"):
-        promote(default_store(), spoken.run_of(spoken.constant(["de", "fr"], answer, sure=8.0)))
-    return client
+        promote(store, spoken.run_of(spoken.constant(["de", "fr"], answer, sure=8.0)))
 
 
 def champion() -> int:
@@ -94,8 +105,9 @@ def test_who_may_chooses_the_champion_after_a_question(two: TestClient) -> None:
     assert "No version before 1 was champion" in answer.json()["detail"]
 
 
-def test_who_may_not_run_the_pipeline_cannot_choose(two: TestClient) -> None:
-    visitor = client_of(create_app(lambda: VISITOR, two.app.state.parts))
+def test_who_may_not_run_the_pipeline_cannot_choose(client: TestClient, store: Store) -> None:
+    make_two(store)  # in a database without a server
+    visitor = client_of(create_app(lambda: VISITOR, client.app.state.parts))
     for method, path in (
         ("GET", "/models/1/champion"),
         ("POST", "/models/1/champion"),

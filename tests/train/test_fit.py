@@ -213,7 +213,7 @@ def test_a_champion_of_another_version_is_no_obstacle(
 ) -> None:
     older = spoken.run_of(spoken.constant(LANGUAGES[:2], "de"))
     description = registry.model_folder(older) / "model.json"
-    description.write_text(description.read_text().replace('"format": 1', '"format": 0'))
+    description.write_text(description.read_text().replace('"format": 2', '"format": 0'))
     registry.set_alias(registry.CHAMPION, registry.register(older))
     try:
         anew = train(trained.store, LANGUAGES, recipe_id=spoken.RECIPE, epochs=1, hyperparameters=SMALL)
