@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("langaudio", deadline=None)
 hypothesis.settings.load_profile("langaudio")
 
-LONGEST = ("integration", "deploy", "test_kills.py", "test_store.py")
+TOGETHER = ("integration", "pages")
+"""Folders whose files share a deployment, or buckets and servers."""
+
+LONGEST = ("integration", "pages", "deploy", "test_kills.py", "test_store.py")
 """Folders and files that take a minute or more each, the longest first."""
 
 SOAK = bool(os.environ.get("SOAK"))
@@ -208,11 +211,11 @@ def browser() -> Iterator[Browser]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together what shares fixtures, and begin with what takes longest.
 
-    So no process is left waiting for another at the end. The tests of a file run in one process; those of
-    `tests/integration` do, because all of them share one deployment.
+    So no process is left waiting for another at the end. The tests of a file run in one process; so do those
+    of a folder whose files share what takes long to make.
     """
     for item in items:
-        shared = item.path.parent if item.path.parent.name == "integration" else item.path
+        shared = item.path.parent if item.path.parent.name in TOGETHER else item.path
         item.add_marker(pytest.mark.xdist_group(str(shared)))
     items.sort(key=lambda item: min(map(_rank, (item.path.name, item.path.parent.name))))
 

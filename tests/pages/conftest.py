@@ -41,15 +41,24 @@ def processes() -> Iterator[tuple[Workers, Workers]]:
 
 
 @pytest.fixture
+def configured(
+    s3_endpoint: str, mlflow_uri: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Settings]:
+    """Settings of a test's own, whose models a server has: a database is asked by a process of MLflow's."""
+    bucket = f"test-{abs(hash(request.node.nodeid)):x}"
+    with settings_of(s3_endpoint, tmp_path, bucket, MLFLOW_URI=mlflow_uri) as configured:
+        yield configured
+
+
+@pytest.fixture
 def parts(processes: tuple[Workers, Workers]) -> Parts:
     """Empty caches."""
     return Parts(*processes)
 
 
 @pytest.fixture
-def client(store: Store, configured: Settings, parts: Parts) -> TestClient:
+def client(store: Store, parts: Parts) -> TestClient:
     """Somebody who may run the pipeline, looking at an empty bucket."""
-    spoken.prepare_mlflow(configured)
     return client_of(create_app(lambda: RUNNER, parts))
 
 

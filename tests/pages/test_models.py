@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,11 @@ from fastapi.testclient import TestClient
 
 from langaudio import registry
 from langaudio.pages.app import create_app
-from langaudio.pages.parts import Parts
 from langaudio.promote import promote
 from langaudio.settings import settings
-from langaudio.store import Store, default_store
+from langaudio.store import Store
 from tests.conftest import free_port
-from tests.pages.conftest import RUNNER, VISITOR, World, client_of
+from tests.pages.conftest import VISITOR, World, client_of
 from tests.train import spoken
 
 
@@ -62,18 +60,13 @@ def test_a_version_that_is_not_there_is_told(small: TestClient, path: str) -> No
 
 
 @pytest.fixture
-def two(
-    s3_endpoint: str, mlflow_uri: str, tmp_path: Path, parts: Parts, request: pytest.FixtureRequest
-) -> Iterator[TestClient]:
+def two(client: TestClient, store: Store) -> TestClient:
     """Two versions of which the second is the champion."""
-    bucket = request.node.name.replace("_", "-")[:63]
-    with World(s3_endpoint, tmp_path, bucket, mlflow_uri).settings():
-        make_two(default_store())
-        yield client_of(create_app(lambda: RUNNER, parts))
+    make_two(store)
+    return client
 
 
 def make_two(store: Store) -> None:
-    store.create_bucket()
     corpus = [spoken.clip(spoken.said("de", voice), "de", f"de-{voice}", "test") for voice in range(2)]
     spoken.publish(store, corpus)
     for answer in ("fr", "de"):
@@ -105,9 +98,8 @@ def test_who_may_chooses_the_champion_after_a_question(two: TestClient) -> None:
     assert "No version before 1 was champion" in answer.json()["detail"]
 
 
-def test_who_may_not_run_the_pipeline_cannot_choose(client: TestClient, store: Store) -> None:
-    make_two(store)  # in a database without a server
-    visitor = client_of(create_app(lambda: VISITOR, client.app.state.parts))
+def test_who_may_not_run_the_pipeline_cannot_choose(two: TestClient) -> None:
+    visitor = client_of(create_app(lambda: VISITOR, two.app.state.parts))
     for method, path in (
         ("GET", "/models/1/champion"),
         ("POST", "/models/1/champion"),
@@ -121,6 +113,21 @@ def test_who_may_not_run_the_pipeline_cannot_choose(client: TestClient, store: S
         assert "champion …" not in visitor.get(path).text
         assert "Roll back" not in visitor.get(path).text
     assert champion() == 2
+
+
+def test_a_database_without_a_server_has_models_too(
+    client: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LANGAUDIO_MLFLOW_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    settings.cache_clear()
+    spoken.prepare_mlflow(settings())
+    make_two(store)
+    (second, first) = client.get("/api/models").json()
+    assert (second["champion"], first["champion"]) == (True, False)
+    assert second["macro_f1"]["value"] > first["macro_f1"]["value"]
+    assert client.get("/api/models/2").json()["card"]
+    assert client.post("/api/rollback").json()["told"].startswith("Version 1 is the champion now.")
+    assert champion() == 1
 
 
 def test_nothing_is_chosen_by_looking_or_from_another_site(two: TestClient) -> None:
