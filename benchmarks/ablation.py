@@ -1,7 +1,7 @@
-"""Which transforms of the recipe help, and in which range: training with each beside training with none.
+"""What helps: each transform beside training with none, and each choice of the training beside what it is.
 
 Real speech, the train split alone, in five parts by speaker: three to learn from, one to choose the epoch
-by, one to score. Three such divisions, the same for every recipe, so that recipes are compared in pairs.
+by, one to score. Three such divisions, the same for every trial, so that trials are compared in pairs.
 Scores are macro-F1 on the speakers left out, as they were recorded and through other channels.
 
 A training takes minutes. What is measured stands in ``results/ablation.json``, and is not measured again;
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,16 @@ from langaudio import audio, augment
 from langaudio.augment.compose import Compose
 from langaudio.augment.transform import Augmenter
 from langaudio.evaluate.measures import macro_f1
+from langaudio.train.data import Noise
+from langaudio.train.features import SpecAugment
 from langaudio.train.fit import Hyperparameters, fit
 from langaudio.train.network import LanguageNetwork, clip_log_probabilities
 
 RESULTS = PROJECT / "benchmarks" / "results"
 DIVISIONS, EPOCHS, COPIES = 3, 12, 4
-NONE = "none"
+NONE, DEFAULT = "none", "default recipe"
 
-RECIPES: dict[str, list[Augmenter]] = {
+TRANSFORMS: dict[str, list[Augmenter]] = {
     NONE: [],
     "PitchScale ±2": [augment.PitchScale(-2, 2, p=1)],
     "PitchScale ±4": [augment.PitchScale(-4, 4, p=1)],
@@ -53,8 +56,28 @@ RECIPES: dict[str, list[Augmenter]] = {
     "RoomReverb": [augment.RoomReverb(p=1)],
     "TelephoneBand": [augment.TelephoneBand(p=1)],
     "LossyCodec": [augment.LossyCodec(p=1)],
-    "default recipe": [augment.load("default").transform],
+    DEFAULT: [augment.load("default").transform],
 }
+"""Recipes, and with them the training as it is."""
+
+AS_IT_IS = Hyperparameters()
+CHOICES: dict[str, Hyperparameters] = {
+    "no slopes": replace(AS_IT_IS, network=replace(AS_IT_IS.network, slopes=False)),
+    "96 channels": replace(AS_IT_IS, network=replace(AS_IT_IS.network, channels=96)),
+    "256 channels": replace(AS_IT_IS, network=replace(AS_IT_IS.network, channels=256)),
+    "six blocks": replace(AS_IT_IS, network=replace(AS_IT_IS.network, kernel_sizes=(5,) * 6)),
+    "crops of 2 s": replace(AS_IT_IS, crop_s=2.0),
+    "crops of 5 s": replace(AS_IT_IS, crop_s=5.0),
+    "no noise": replace(AS_IT_IS, noise=Noise(share=0.0)),
+    "no change of speed": replace(AS_IT_IS, max_speed_change=0.0),
+    "no narrow bands": replace(AS_IT_IS, spec_augment=SpecAugment(narrowed=0.0)),
+    "no masks": replace(AS_IT_IS, spec_augment=SpecAugment(masks=0)),
+    "no stretch of bands": replace(AS_IT_IS, spec_augment=SpecAugment(max_stretch=0.0)),
+    "no mixup": replace(AS_IT_IS, mixup=0.0),
+    "no label smoothing": replace(AS_IT_IS, label_smoothing=0.0),
+    "no averaging": replace(AS_IT_IS, averaging=0.0),
+}
+"""The training with one thing different, and with it the default recipe."""
 
 CHANNELS: dict[str, Augmenter | None] = {
     "as recorded": None,
@@ -74,12 +97,12 @@ def main() -> None:
     until = time.monotonic() + 60 * wanted.minutes
     path = RESULTS / "ablation.json"
     runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
-    done = {(run["recipe"], run["division"]) for run in runs}
+    done = {(run["trial"], run["division"]) for run in runs}
     missing = [
-        (recipe, division)
+        (trial, division)
         for division in range(DIVISIONS)
-        for recipe in RECIPES
-        if (recipe, division) not in done
+        for trial in (*TRANSFORMS, *CHOICES)
+        if (trial, division) not in done
     ]
     # Spawned: torch's threads do not survive a fork.
     with ProcessPoolExecutor(wanted.jobs, get_context("spawn"), max_tasks_per_child=1) as pool:
@@ -93,38 +116,39 @@ def main() -> None:
                 (RESULTS / "ablation.md").write_text(_table(runs))
 
 
-def _measure(recipe: str, division: int, until: float) -> dict[str, Any] | None:
+def _measure(trial: str, division: int, until: float) -> dict[str, Any] | None:
     if time.monotonic() > until:
         return None
     torch.set_num_threads(1)
     logging.disable()
-    begin = time.monotonic()
+    begin = time.process_time()
     clips = [clip for clip in recordings("train") if clip.segments]
     parts = folds(clips)
     tested, chosen_by = parts[division], parts[division + 1]
     learned = [clip for part in parts if part is not tested and part is not chosen_by for clip in part]
     names = languages(clips)
+    recipe = TRANSFORMS.get(trial, TRANSFORMS[DEFAULT])
     with tempfile.TemporaryDirectory() as folder:
         network = fit(
             names,
             written(
                 learned,
-                augment.Recipe("ablation", Compose(RECIPES[recipe])),
-                COPIES if RECIPES[recipe] else 0,
+                augment.Recipe("ablation", Compose(recipe)),
+                COPIES if recipe else 0,
                 Path(folder) / "speech",
             ),
             Clips(chosen_by, names),
             epochs=EPOCHS,
             seed=division,
-            hyper=Hyperparameters(),
+            hyper=CHOICES.get(trial, AS_IT_IS),
             scratch=Path(folder),
         )
     macro_f1 = {name: round(_score(network, tested, change), 4) for name, change in CHANNELS.items()}
     return {
-        "recipe": recipe,
+        "trial": trial,
         "division": division,
         "macro_f1": macro_f1,
-        "seconds": round(time.monotonic() - begin),
+        "cpu_s": round(time.process_time() - begin),
     }
 
 
@@ -140,43 +164,50 @@ def _score(network: LanguageNetwork, clips: Sequence[Recording], change: Augment
     return float(macro_f1(confusion))
 
 
-def _gains(runs: Sequence[Mapping[str, Any]], recipe: str, channel: str) -> list[float]:
-    """Return by how much a recipe is better than none, in points, for each division."""
-    by = {(run["recipe"], run["division"]): run["macro_f1"][channel] for run in runs}
+def _gains(runs: Sequence[Mapping[str, Any]], trial: str, against: str, channel: str) -> list[float]:
+    """Return by how much one trial is better than another, in points, for each division."""
+    by = {(run["trial"], run["division"]): run["macro_f1"][channel] for run in runs}
     return [
-        100 * (by[recipe, division] - by[NONE, division])
+        100 * (by[trial, division] - by[against, division])
         for division in range(DIVISIONS)
-        if (recipe, division) in by and (NONE, division) in by
+        if (trial, division) in by and (against, division) in by
     ]
 
 
 def _headline(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    gains = _gains(runs, "default recipe", "as recorded")
+    gains = _gains(runs, DEFAULT, NONE, "as recorded")
     return {"default_recipe_gain_points": round(statistics.mean(gains), 1) if gains else None}
 
 
 def _table(runs: Sequence[Mapping[str, Any]]) -> str:
     lines = [
-        "# Which transforms help",
+        "# What helps",
         "",
-        "Points of macro-F1 on speakers left out, against training without copies: mean of the divisions,",
-        f"and in brackets each of them. {EPOCHS} epochs, {COPIES} copies of each segment.",
-        "",
-        "| recipe | " + " | ".join(CHANNELS) + " |",
-        "|---|" + "---:|" * len(CHANNELS),
+        "Points of macro-F1 on speakers left out, against what the table is headed by: mean of the",
+        f"divisions, and in brackets each of them. {EPOCHS} epochs, {COPIES} copies of each segment. The",
+        "last column is the time of a training on one thread, in minutes.",
     ]
-    plain = [run for run in runs if run["recipe"] == NONE]
-    if plain:
-        scores = [statistics.mean(run["macro_f1"][channel] for run in plain) for channel in CHANNELS]
-        lines.append("| none: macro-F1 | " + " | ".join(f"{score:.3f}" for score in scores) + " |")
-    for recipe in RECIPES:
-        gains = [_gains(runs, recipe, channel) for channel in CHANNELS]
-        if recipe != NONE and all(gains):
-            cells = [
-                f"{statistics.mean(each):+.1f} ({', '.join(f'{one:+.1f}' for one in each)})" for each in gains
-            ]
-            lines.append(f"| {recipe} | " + " | ".join(cells) + " |")
+    for against, trials in ((NONE, TRANSFORMS), (DEFAULT, CHOICES)):
+        heading = " | ".join(CHANNELS)
+        lines += ["", f"| {against} | {heading} | minutes |", "|---|" + "---:|" * (len(CHANNELS) + 1)]
+        if own := [run for run in runs if run["trial"] == against]:
+            scores = [statistics.mean(run["macro_f1"][channel] for run in own) for channel in CHANNELS]
+            cells = " | ".join(f"{score:.3f}" for score in scores)
+            lines.append(f"| macro-F1 | {cells} | {_minutes(own):.1f} |")
+        for trial in trials:
+            gains = [_gains(runs, trial, against, channel) for channel in CHANNELS]
+            if trial != against and all(gains):
+                cells = " | ".join(
+                    f"{statistics.mean(each):+.1f} ({', '.join(f'{one:+.1f}' for one in each)})"
+                    for each in gains
+                )
+                took = _minutes([run for run in runs if run["trial"] == trial])
+                lines.append(f"| {trial} | {cells} | {took:.1f} |")
     return "\n".join(lines) + "\n"
+
+
+def _minutes(runs: Sequence[Mapping[str, Any]]) -> float:
+    return statistics.mean(run["cpu_s"] for run in runs) / 60
 
 
 if __name__ == "__main__":

@@ -69,14 +69,15 @@ class LogMel(nn.Module):
         return log_mel - log_mel.mean(dim=-1, keepdim=True)
 
 
-class SpecAugment(nn.Module):
+@dataclass(frozen=True)
+class SpecAugment:
     """Shift and mask log-mels, each example by draws of its own (Park et al., "SpecAugment", 2019).
 
     The bands are first stretched towards low or high, as a shorter or longer vocal tract does; then bands
     and frames are set to zero, which is their mean. Of some examples nothing is left above one band and below
     another, as on a telephone or in a recording at a low rate.
 
-    Args:
+    Attributes:
         max_stretch: largest change of a band's position, as a share of it.
         masks: number of masks in each direction.
         max_bands: widest mask over bands.
@@ -86,26 +87,19 @@ class SpecAugment(nn.Module):
         max_high: the same, at the high end.
     """
 
-    def __init__(
-        self,
-        max_stretch: float = 0.08,
-        masks: int = 2,
-        max_bands: int = 10,
-        max_frames: int = 30,
-        narrowed: float = 0.4,
-        max_low: float = 0.15,
-        max_high: float = 0.4,
-    ) -> None:
-        super().__init__()
-        self.max_stretch, self.masks = max_stretch, masks
-        self.max_bands, self.max_frames = max_bands, max_frames
-        self.narrowed, self.max_low, self.max_high = narrowed, max_low, max_high
+    max_stretch: float = 0.08
+    masks: int = 2
+    max_bands: int = 10
+    max_frames: int = 30
+    narrowed: float = 0.4
+    max_low: float = 0.15
+    max_high: float = 0.4
 
     def draw(self, examples: int, rng: np.random.Generator) -> np.ndarray:
         """Return numbers from 0 to 1 that decide what is done to examples, shape ``(examples, draws)``."""
         return rng.random((examples, 4 + 4 * self.masks), np.float32)
 
-    def forward(self, log_mel: Tensor, draws: Tensor) -> Tensor:
+    def __call__(self, log_mel: Tensor, draws: Tensor) -> Tensor:
         """Shape: ``(batch, mels, frames)``, ``(batch, draws)`` → ``(batch, mels, frames)``."""
         _, mels, frames = log_mel.shape
         log_mel = self._stretched(log_mel, draws[:, :1])

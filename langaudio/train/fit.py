@@ -45,6 +45,7 @@ class Hyperparameters:
         crop_s: length of a crop, in seconds.
         max_speed_change: how much faster or slower at most a batch is played, as a share.
         noise: what is added to some crops.
+        spec_augment: how log-mels are shifted and masked.
         peak_lr: highest learning rate of the one-cycle schedule.
         peak_lr_of_known: the same, where training starts from a network that knows some of the languages.
         weight_decay: of the weight matrices; biases and normalisation have none.
@@ -62,6 +63,7 @@ class Hyperparameters:
     crop_s: float = WINDOW_S
     max_speed_change: float = 0.1
     noise: Noise = field(default_factory=Noise)
+    spec_augment: SpecAugment = field(default_factory=SpecAugment)
     peak_lr: float = 3e-3
     peak_lr_of_known: float = 1e-3
     weight_decay: float = 0.05
@@ -153,7 +155,6 @@ class _Fitting(lightning.LightningModule):
         self.network = LanguageNetwork(list(languages), hyper.network)
         if known is not None:
             self.network.start_from(known)
-        self.spec_augment = SpecAugment()
         self._loss = torch.nn.CrossEntropyLoss(label_smoothing=hyper.label_smoothing, reduction="sum")
         self._f1 = MulticlassF1Score(len(languages), average="macro")
         self._dev_loss = MeanMetric()
@@ -203,8 +204,8 @@ class _Fitting(lightning.LightningModule):
             self.device.type, enabled=False
         ):  # energies span more than bfloat16 can tell apart
             log_mel = self.network.log_mel(waveforms)
-            draws = torch.from_numpy(self.spec_augment.draw(whole, rng)[share]).to(self.device)
-            log_mel = self.spec_augment(log_mel, draws)
+            draws = torch.from_numpy(self._hyper.spec_augment.draw(whole, rng)[share]).to(self.device)
+            log_mel = self._hyper.spec_augment(log_mel, draws)
         log_probabilities = self.network.classify(log_mel)
         # What processes find is averaged; so scaled, it is the mean of the whole batch.
         loss: Tensor = self._loss(log_probabilities, targets) * self._place.processes / whole

@@ -37,6 +37,7 @@ class NetworkSettings:
         squeezed: width of the squeeze of the squeeze-excitation.
         attention: width of the attention of the pooling.
         dropout: share of the pooled vector that training leaves out.
+        slopes: whether it is told how fast the bands rise, or has to find out by itself.
         features: the front end.
     """
 
@@ -46,6 +47,7 @@ class NetworkSettings:
     squeezed: int = 24
     attention: int = 64
     dropout: float = 0.3
+    slopes: bool = True
     features: FeatureSettings = field(default_factory=FeatureSettings)
 
 
@@ -64,9 +66,10 @@ class LanguageNetwork(nn.Module):
         self.languages = list(languages)
         self.settings = settings or NetworkSettings()
         width = self.settings.channels
+        told = (1 + self.settings.slopes) * self.settings.features.mels
         self.log_mel = LogMel(self.settings.features)
         self.stem = nn.Sequential(
-            nn.Conv1d(2 * self.settings.features.mels, width, kernel_size=5, stride=2, padding=2, bias=False),
+            nn.Conv1d(told, width, kernel_size=5, stride=2, padding=2, bias=False),
             BatchNorm(width),
             nn.SiLU(),
         )
@@ -97,8 +100,9 @@ class LanguageNetwork(nn.Module):
 
     def classify(self, log_mel: Tensor) -> Tensor:
         """Shape: ``(batch, mels, frames)`` → ``(batch, languages)``. Training masks what it hands in."""
-        frames = torch.cat([log_mel, _SLOPE_SCALE * _slopes(log_mel)], dim=1)
-        pooled = self.pooling(self.blocks(self.stem(frames)))
+        if self.settings.slopes:
+            log_mel = torch.cat([log_mel, _SLOPE_SCALE * _slopes(log_mel)], dim=1)
+        pooled = self.pooling(self.blocks(self.stem(log_mel)))
         return torch.log_softmax(self.head(pooled), dim=-1)
 
 
