@@ -22,10 +22,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from langaudio import arrow
 from langaudio.errors import LangaudioError
 from langaudio.store import MissingObject, ObjectInfo, Store, keys
 
 log = logging.getLogger(__name__)
+
+arrow.leave_pandas_out()
 
 _T = TypeVar("_T")
 
