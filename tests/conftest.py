@@ -26,7 +26,7 @@ from langaudio.settings import Settings, settings
 from langaudio.store import Store, default_store
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserType
 
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("langaudio", deadline=None)
@@ -196,16 +196,21 @@ def browser() -> Iterator[Browser]:
     """The Chromium of this machine."""
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as playwright:
+        browser = launched(playwright.chromium)
+        yield browser
+        browser.close()
+
+
+def launched(kind: BrowserType, *arguments: str) -> Browser:
+    """Start the Chromium of this machine."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         pytest.skip(
             "There is no Chromium to try the pages with: install it (on Debian: apt install chromium)."
         )
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        browser.close()
+    always = ["--no-sandbox", "--disable-background-networking"]
+    return kind.launch(executable_path=path, args=[*always, *arguments])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

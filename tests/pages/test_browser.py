@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from langaudio import audio
 from langaudio.pages.app import create_app
 from langaudio.pages.parts import Parts
-from tests.conftest import served
+from tests.conftest import launched, served
 from tests.pages.conftest import RUNNER, World
 from tests.train import spoken
 
@@ -212,6 +213,36 @@ def test_a_file_is_dropped_and_identified(
         expect(page.locator("#answer")).to_contain_text("French")
         expect(page.locator("section p").first).to_contain_text("<b>bonjour<b>.flac")
         shoot(page, "identify")
+
+
+def test_what_is_spoken_into_the_microphone_is_identified(
+    browser: Browser, site: Callable[[World], str], small_world: World, tmp_path: Path
+) -> None:
+    address, speech = site(small_world), tmp_path / "speech.wav"
+    soundfile.write(speech, spoken.said("fr", 1), audio.SAMPLE_RATE)
+    with (
+        speaking(browser, speech) as with_microphone,
+        opened(with_microphone, "light", address) as page,
+    ):
+        page.goto("identify")
+        page.get_by_role("button", name="Record", exact=True).click()
+        expect(page.locator("#identify-status")).to_contain_text("Recording: 5 s")
+        page.get_by_role("button", name="Stop and identify").click()
+        expect(page.locator("#answer")).to_contain_text("French")
+        expect(page.locator("section p").first).to_contain_text("spoken.wav")
+
+
+@contextmanager
+def speaking(browser: Browser, speech: Path) -> Iterator[Browser]:
+    """Give a browser into whose microphone a recording is spoken again and again."""
+    another = launched(
+        browser.browser_type,
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={speech}",
+    )
+    yield another
+    another.close()
 
 
 def test_the_champion_is_chosen_after_a_question(

@@ -5,6 +5,7 @@ const chooser = form.querySelector("input[type=file]");
 const status = document.getElementById("identify-status");
 const button = document.getElementById("record");
 const LONGEST_S = 60;
+const TOLD_EVERY_S = 5;
 
 form.addEventListener("dragover", (event) => {
   event.preventDefault();
@@ -39,7 +40,9 @@ if (navigator.mediaDevices?.getUserMedia && window.AudioWorkletNode) {
       return;
     }
     try {
-      recording = await record();
+      recording = await record((seconds) => {
+        status.textContent = `Recording: ${seconds} s of at most ${LONGEST_S} s …`;
+      });
       button.textContent = "Stop and identify";
       status.textContent = `Recording, for at most ${LONGEST_S} s …`;
       const ours = recording;
@@ -52,13 +55,20 @@ if (navigator.mediaDevices?.getUserMedia && window.AudioWorkletNode) {
   });
 }
 
-async function record() {
+async function record(tell) {
   const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
   const context = new AudioContext();
   await context.audioWorklet.addModule(button.dataset.worklet);
   const node = new AudioWorkletNode(context, "recorder");
   const pieces = [];
-  node.port.onmessage = (event) => pieces.push(event.data);
+  let samples = 0;
+  node.port.onmessage = (event) => {
+    pieces.push(event.data);
+    const told = Math.floor(samples / context.sampleRate / TOLD_EVERY_S);
+    samples += event.data.length;
+    const now = Math.floor(samples / context.sampleRate / TOLD_EVERY_S);
+    if (now > told) tell(now * TOLD_EVERY_S);
+  };
   context.createMediaStreamSource(stream).connect(node);
   return {
     async stop() {
