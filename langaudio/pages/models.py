@@ -309,9 +309,13 @@ def _registered(uri: str) -> dict[str, Any]:
 def _run(uri: str, run_id: str) -> dict[str, Any]:
     answer = mlflow_http.get(uri, f"api/2.0/mlflow/runs/get?{urlencode({'run_id': run_id})}")
     if answer is None:
-        raise LangaudioError(f"MLflow at {uri} does not know run {run_id!r}: check LANGAUDIO_MLFLOW_URI.")
+        raise _unknown(uri, run_id)
     run: dict[str, Any] = json.loads(answer)["run"]
     return run
+
+
+def _unknown(uri: str, run_id: str) -> LangaudioError:
+    return LangaudioError(f"MLflow at {uri} does not know run {run_id!r}: check LANGAUDIO_MLFLOW_URI.")
 
 
 def _parameters(uri: str, run_id: str) -> dict[str, str]:
@@ -332,9 +336,17 @@ def _curves(uri: str, run_id: str) -> dict[str, list[float]]:
 
 
 def _file(uri: str, run_id: str, name: str) -> bytes | None:
-    place = urlparse(_run(uri, run_id)["info"]["artifact_uri"])
+    """Return an artifact that lies in no folder of its run; None if there is none of this name."""
+    answer = mlflow_http.get(uri, f"api/2.0/mlflow/artifacts/list?{urlencode({'run_id': run_id})}")
+    if answer is None:
+        raise _unknown(uri, run_id)
+    listed = json.loads(answer)
+    place = urlparse(listed["root_uri"])
     if place.scheme != "mlflow-artifacts":
         raise _NotThroughServer
+    # Asked for what is not in its bucket, the server answers as if it had failed.
+    if name not in [one["path"] for one in listed.get("files", ())]:
+        return None
     path = f"{place.path.strip('/')}/{name}"
     return mlflow_http.get(uri, f"api/2.0/mlflow-artifacts/artifacts/{quote(path)}")
 

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from langaudio import registry
 from langaudio.services import config
 from langaudio.services.airflow_api import AirflowApi
 from langaudio.settings import settings
@@ -56,6 +57,17 @@ def test_every_role_looks_and_only_some_choose(home: Path, user: str, allowed: b
     assert answer.status_code == (404 if allowed else 403), answer.text
     if not allowed:
         assert asking.post("/languages/api/rollback").status_code == 403
+
+
+def test_a_version_that_nobody_evaluated_hides_no_other(home: Path) -> None:
+    # Somebody's own script has registered it.
+    run_id = registry.start_run("by hand", {})
+    registry.finish_run(run_id)
+    number = registry.register(run_id).number
+    asking = client("admin")
+    shown = asking.get("/languages/api/models").raise_for_status().json()
+    assert (shown[0]["number"], shown[0]["macro_f1"]) == (number, None)
+    assert asking.get(f"/languages/models/{number}").status_code == 200
 
 
 @pytest.fixture
