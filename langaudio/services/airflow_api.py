@@ -31,6 +31,11 @@ class AirflowApi:
         answer = self._call("POST", "/auth/token", json={"username": "admin", "password": password})
         self._http.headers["Authorization"] = f"Bearer {answer['access_token']}"
 
+    @property
+    def login(self) -> dict[str, str]:
+        """The header by which whoever asks is logged in."""
+        return {"Authorization": self._http.headers["Authorization"]}
+
     def wait_for_dag(self, dag_id: str, timeout_s: float = 120) -> None:
         """Wait until Airflow has parsed a DAG, and let it run."""
         deadline = time.monotonic() + timeout_s
