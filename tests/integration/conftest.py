@@ -168,6 +168,7 @@ _STORY = (
     "test_forms.py",
     "test_nights.py",
     "test_runs.py",
+    "test_backfills.py",
     "test_pages.py",
     "test_services.py",
 )
