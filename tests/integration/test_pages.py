@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from langaudio.services import config
 from langaudio.services.airflow_api import AirflowApi
 from langaudio.settings import settings
 from tests.integration.conftest import VIEWER
+from tests.integration.story import wait_for
 
 TIMEOUT_MS = 180_000
 
@@ -65,8 +67,13 @@ def test_a_version_that_nobody_evaluated_hides_no_other(home: Path) -> None:
     registry.finish_run(run_id)
     number = registry.register(run_id).number
     asking = client("admin")
-    shown = asking.get("/languages/api/models").raise_for_status().json()
-    assert (shown[0]["number"], shown[0]["macro_f1"]) == (number, None)
+
+    def newest() -> Any:
+        return asking.get("/languages/api/models").raise_for_status().json()[0]
+
+    # The pages keep for some seconds what the registry has said.
+    wait_for(lambda: newest()["number"] == number, "the new version")
+    assert newest()["macro_f1"] is None
     assert asking.get(f"/languages/models/{number}").status_code == 200
 
 
