@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from langaudio.crawl import journal
@@ -48,6 +48,9 @@ def wanted(
     return Wanted(q, split or None, source, speaker, {"true": True, "false": False}.get(gone), sort)
 
 
+WantedDep = Annotated[Wanted, Depends(wanted)]
+
+
 @router.get("/language/{language}", include_in_schema=False)
 def language_page(
     request: Request,
@@ -55,17 +58,11 @@ def language_page(
     corpus: CorpusDep,
     models: ModelsDep,
     language: Tag,
-    q: Text = "",
-    split: MaybeSplit = "",
-    source: Name = "",
-    speaker: Name = "",
-    gone: Gone = "",
-    sort: Sort = "-first_seen",
+    asked: WantedDep,
     page: Page = 1,
     per_page: PerPage = 25,
 ) -> HTMLResponse:
     """A language and its clips."""
-    asked = wanted(q, split, source, speaker, gone, sort)
     return render(
         request,
         "language.html",
@@ -76,7 +73,6 @@ def language_page(
         sources=corpus.sources(language),
         found=corpus.find(language, asked, page, per_page),
         asked=asked,
-        gone=gone,
         per_page=per_page,
     )
 
@@ -134,17 +130,11 @@ def clip_page(
 def list_clips(
     corpus: CorpusDep,
     language: Tag,
-    q: Text = "",
-    split: MaybeSplit = "",
-    source: Name = "",
-    speaker: Name = "",
-    gone: Gone = "",
-    sort: Sort = "-first_seen",
+    asked: WantedDep,
     page: Page = 1,
     per_page: PerPage = 25,
 ) -> ClipPage:
     """The clips of a language, page by page."""
-    asked = wanted(q, split, source, speaker, gone, sort)
     return corpus.find(language, asked, page, per_page)
 
 
