@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import notices
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import (
     Asset,
     ExceptionRetryPolicy,
@@ -59,7 +60,7 @@ _WHY = "why"
 """The XCom by which a task that fails, or has nothing to do, says why."""
 
 _STAGES = ("crawl", "upload", "augment")
-_COMMON = ("preview", "check", "train", "evaluate", "approve", "promote")
+_COMMON = ("preview", "parts", "check", "train", "evaluate", "approve", "promote")
 _FAILED = ("failed", "up_for_retry")
 
 
@@ -150,16 +151,46 @@ def upload(
 def augment(
     language: str, params: Any = None, run_id: Any = None, outlet_events: Any = None, ti: Any = None
 ) -> dict[str, Any]:
-    """Make the copies of a language that are missing."""
+    """Make the copies of a language that are missing; of a large one the first part of them."""
     _name_map_index(language)
-    options = {name: params[name] for name in ("recipe", "copies", "balance_minutes", "seed")}
-    report = _run(lambda: stages.augment(language, run=run_id, **options))
-    report["reasons"] = dict(list(report["reasons"].items())[:3])  # the log has all
-    _tell_partition(outlet_events[AUGMENTED], language, bool(report["written"]), ti)
+    report = _augmented(language, stages.FIRST, params, run_id, outlet_events[AUGMENTED], ti)
+    if report["others"]:
+        _name_map_index(f"{language} {report['part']}")
     return report
 
 
 @task(queue="cpu", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+def parts(ti: Any = None) -> list[dict[str, str]]:
+    """List the other parts of the languages that are too large for one task."""
+    # Airflow does not map a task inside a mapped group: the others are mapped here, over all languages.
+    return [
+        {"language": report["language"], "part": other}
+        for report in ti.xcom_pull(task_ids=["language.augment"])
+        for other in (report["others"] if report else ())
+    ]
+
+
+@task(
+    pool="augment",
+    queue="cpu",
+    map_index_template="{{ language }}",
+    outlets=[AUGMENTED],
+    execution_timeout=timedelta(hours=24),
+)
+def augment_part(
+    language: str,
+    part: str,
+    params: Any = None,
+    run_id: Any = None,
+    outlet_events: Any = None,
+    ti: Any = None,
+) -> dict[str, Any]:
+    """Make the copies of another part of a large language that are missing."""
+    _name_map_index(f"{language} {part}")
+    return _augmented(language, part, params, run_id, outlet_events[AUGMENTED], ti)
+
+
+@task(queue="cpu")
 def check() -> dict[str, Any]:
     """Check the bucket before anything is learned from it: rows, objects, the split, shards."""
     return _run(stages.check)
@@ -226,7 +257,16 @@ def chain(planned: Any, *, train_on_corpus: bool = False, previewed: Any = None)
     every_language = language.expand(code=planned)
     if previewed is not None:
         previewed >> every_language
-    every_language >> check() >> trained
+    every_language >> (listed := parts())
+    # Nothing but a mark in the graph: Airflow has no rule by which a task goes on if others failed or were
+    # skipped, but not without one that succeeded.
+    augmented = EmptyOperator(
+        task_id="augmented",
+        trigger_rule=TriggerRule.ALL_DONE,
+        doc_md="No part of a language is under way any more.",
+    )
+    augment_part.expand_kwargs(listed) >> augmented
+    [listed, augmented] >> check() >> trained
     evaluated = evaluate(trained)
     approved = Approval(
         task_id="approve",
@@ -239,10 +279,18 @@ def chain(planned: Any, *, train_on_corpus: bool = False, previewed: Any = None)
     promote(evaluated, approved.output) >> report(plan_task)
 
 
-def _name_map_index(code: str) -> None:
+def _name_map_index(name: str) -> None:
     """Show the language, not a number, as the mapped task's name."""
     # The context is typed as what Airflow puts into it; map_index_template reads what we add.
-    get_current_context()["language"] = code  # type: ignore[typeddict-unknown-key]
+    get_current_context()["language"] = name  # type: ignore[typeddict-unknown-key]
+
+
+def _augmented(language: str, part: str, params: Any, run_id: Any, events: Any, ti: Any) -> dict[str, Any]:
+    options = {name: params[name] for name in ("recipe", "copies", "balance_minutes", "seed")}
+    report = _run(lambda: stages.augment(language, run=run_id, part=part, **options))
+    report["reasons"] = dict(list(report["reasons"].items())[:3])  # the log has all
+    _tell_partition(events, language, bool(report["written"]), ti)
+    return report | {"language": language, "others": stages.other_parts(report["part"])}
 
 
 def _planned(params: Any, planning: Callable[[list[str], str, str], list[str]]) -> list[str]:
@@ -271,11 +319,12 @@ def _outcome(plan_task: str, ti: Any, dag_id: str, run_id: str) -> Outcome:
     # Of a list of tasks Airflow gives a list, however many mapped ones there are; None stands for none.
     uploads = ti.xcom_pull(task_ids=["language.upload"])
     reports = {one["language"]: one for one in uploads if one}
-    languages = []
+    failed = _failed_parts(ti, states)
     for index, code in enumerate(codes):
-        failed = [stage for stage in _STAGES if states.get(f"language.{stage}_{index}") in _FAILED]
-        why = f"{failed[0]} failed: {_reason(ti, f'language.{failed[0]}', index)}" if failed else ""
-        languages.append(_of_language(code, reports.get(code), why))
+        for stage in reversed(_STAGES):
+            if states.get(f"language.{stage}_{index}") in _FAILED:
+                failed[code] = f"{stage} failed: {_reason(ti, f'language.{stage}', index)}"
+    languages = [_of_language(code, reports.get(code), failed.get(code, "")) for code in codes]
     tasks = [one for one in (plan_task, *_COMMON) if states.get(one) in _FAILED]
     promoted = ti.xcom_pull(task_ids="promote")
     model = f"Version {promoted['version']} is {promoted['alias']}: {promoted['reason']}" if promoted else ""
@@ -285,6 +334,16 @@ def _outcome(plan_task: str, ti: Any, dag_id: str, run_id: str) -> Outcome:
         failures={one: _reason(ti, one) for one in tasks},
         model=model or ti.xcom_pull(task_ids="train", key=_WHY, default="") or "",
     )
+
+
+def _failed_parts(ti: Any, states: dict[str, str]) -> dict[str, str]:
+    """Return language → why a part of it failed."""
+    listed: list[dict[str, str]] = ti.xcom_pull(task_ids="parts") or []
+    return {
+        one["language"]: f"augment {one['part']} failed: {_reason(ti, 'augment_part', index)}"
+        for index, one in enumerate(listed)
+        if states.get(f"augment_part_{index}") in _FAILED
+    }
 
 
 def _of_language(code: str, told: dict[str, Any] | None, why: str) -> LanguageOutcome:

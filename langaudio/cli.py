@@ -130,6 +130,9 @@ def augment(
             min=0, help="Processes; 0: one a core. LANGAUDIO_WORKERS if left out.", show_default=False
         ),
     ] = None,
+    part: Annotated[
+        str, typer.Option(help="Part of the language, as in 2/4, if others make the others; empty: all.")
+    ] = "",
     run_id: RunId = "manual",
 ) -> None:
     """Multiply a language's training clips into shards; only what is missing is made.
@@ -147,6 +150,7 @@ def augment(
             balance_minutes=balance_minutes,
             seed=seed,
             workers=workers,
+            part=part,
         )
     )
 

@@ -90,6 +90,12 @@ class Settings(BaseSettings):
     workers: int = Field(
         0, ge=0, description="Processes that augment a language; 0: as many as there are cores to use."
     )
+    part_hours: float = Field(
+        500.0,
+        gt=0,
+        description="Hours of speech, copies counted, that one augment task makes; more are several tasks.",
+    )
+    max_parts: int = Field(64, ge=1, description="Augment tasks of a language, at most.")
     shard_mib: float = Field(64.0, gt=0, description="Size (MiB) at which a shard is closed.")
     max_recall_loss: float = Field(
         0.1, ge=0, le=1, description="Recall that a language may lose by a promotion."

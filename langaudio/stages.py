@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+FIRST = "first"
+"""The first part of a language, of as many as LANGAUDIO_PART_HOURS asks for."""
+
 
 def plan(wanted: Sequence[str], source: str, location: str = "") -> list[str]:
     """Check which languages are to be worked on, before anything is; return each once, in order.
@@ -153,12 +156,36 @@ def upload(language: str, *, source: str, run: str) -> dict[str, Any]:
     return _reported(upload, language, source=source, run=run)
 
 
-def augment(language: str, *, run: str, workers: int | None = None, **options: Any) -> dict[str, Any]:
-    """Augment a language; ``options`` are those of ``langaudio.augment.stage.augment``."""
+def augment(
+    language: str, *, run: str, workers: int | None = None, part: str = "", **options: Any
+) -> dict[str, Any]:
+    """Augment a language; ``options`` are those of ``langaudio.augment.stage.augment``.
+
+    Args:
+        language: its tag.
+        run: the run's id.
+        workers: processes; LANGAUDIO_WORKERS if None.
+        part: of the language, as in ``2/4``; all of it if empty; `FIRST` if other tasks see to the
+            `other_parts` of a language that is too large for one.
+        **options: see there.
+    """
+    from langaudio.augment.parts import WHOLE, FirstPart, Part
     from langaudio.augment.stage import augment
 
-    options["workers"] = settings().workers if workers is None else workers
-    return _reported(augment, language, run=run, shard_mib=settings().shard_mib, **options)
+    wanted = settings()
+    options["workers"] = wanted.workers if workers is None else workers
+    if part == FIRST:
+        options["part"] = FirstPart(wanted.part_hours, wanted.max_parts)
+    else:
+        options["part"] = Part.named(part) if part else WHOLE
+    return _reported(augment, language, run=run, shard_mib=wanted.shard_mib, **options)
+
+
+def other_parts(part: str) -> list[str]:
+    """Return the names of a language's other parts; none if it is not divided."""
+    from langaudio.augment.parts import Part
+
+    return [str(other) for other in Part.named(part).others()]
 
 
 def check() -> dict[str, Any]:

@@ -67,6 +67,7 @@ def test_wrong_s3_keys_are_told() -> None:
 @pytest.mark.usefixtures("store")
 def test_an_empty_corpus_is_told() -> None:
     assert "crawl and upload more" in sentence(langaudio("augment", "fr"))
+    assert "'2' is no part of a language" in sentence(langaudio("augment", "fr", "--part", "2"))
     assert "crawl, upload and augment more" in sentence(langaudio("train", "fr", "en"))
     assert "run `langaudio crawl fr" in sentence(langaudio("upload", "fr"))
 

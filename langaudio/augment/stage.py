@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from langaudio import catalog, languages
+from langaudio.augment.parts import WHOLE, FirstPart, Part
 from langaudio.augment.recipe import load
 from langaudio.augment.rendering import Job, Renderer
 from langaudio.augment.shards import ShardWriter, read_index
@@ -50,6 +51,7 @@ class AugmentReport:
 
     Attributes:
         recipe_id: under which the copies lie.
+        part: which part of the language was worked on, as in ``2/4``.
         clips: training clips of the language.
         copies: augmented copies of each of their segments.
         written: samples that were missing, and are written now.
@@ -58,6 +60,7 @@ class AugmentReport:
     """
 
     recipe_id: str
+    part: str
     clips: int
     copies: int
     written: int = 0
@@ -76,11 +79,12 @@ def augment(
     seed: int = 0,
     shard_mib: float = 64,
     workers: int = 0,
+    part: Part | FirstPart = WHOLE,
 ) -> AugmentReport:
     """Write the copies of a language's training clips that are missing.
 
-    Memory does not grow with the language, but for some 300 bytes a clip. The bytes that are written do not
-    depend on the number of workers.
+    Memory does not grow with the language, but for some 300 bytes a clip. The copies that are written do not
+    depend on the number of workers, nor on the number of parts.
 
     Args:
         store: the bucket.
@@ -92,6 +96,7 @@ def augment(
         seed: of all random draws.
         shard_mib: size (MiB) at which a shard is closed.
         workers: processes that do the work, at most; 0 means as many as there are cores to use.
+        part: the clips to work on; other tasks see to the others. A `FirstPart` looks how much is missing.
 
     Raises:
         LangaudioError: unknown language, bad recipe, or no training clips at all.
@@ -104,6 +109,8 @@ def augment(
     training = _training_clips(store, language)
     wanted = copies_for(pc.sum(training["speech_s"]).as_py(), copies, balance_minutes)
     missing = _Missing(store, recipe_id, language, training, wanted)
+    mine = part.chosen(missing.hours)
+    missing.keep(mine)
     written, failed, reasons = 0, 0, {}
     number = min(workers or cores(), math.ceil(missing.speech_s / _SPEECH_WORTH_A_PROCESS_S))
     with Workers(max(1, number), Renderer(language, loaded, recipe_id, seed)) as processes:
@@ -121,7 +128,7 @@ def augment(
                             reasons[clip_id] = str(error)
             written += writer.written
             log.info("%s: %d samples written of %d clips to augment", language, written, missing.clips)
-    report = AugmentReport(recipe_id, training.num_rows, wanted, written, failed, reasons)
+    report = AugmentReport(recipe_id, str(mine), training.num_rows, wanted, written, failed, reasons)
     log.info("%s: %s", language, json.dumps(asdict(report)))
     return report
 
@@ -183,20 +190,41 @@ class _Missing:
         self._training = training.filter(
             pc.invert(pc.is_in(training["clip_id"], value_set=complete.combine_chunks()))
         )
-        self.clips = self._training.num_rows
-        self.speech_s = pc.sum(self._training["speech_s"]).as_py() or 0.0
+
+    @property
+    def clips(self) -> int:
+        rows: int = self._training.num_rows
+        return rows
+
+    @property
+    def speech_s(self) -> float:
+        return pc.sum(self._training["speech_s"]).as_py() or 0.0
+
+    @property
+    def hours(self) -> float:
+        """Hours of speech that are missing, copies counted."""
+        has = pc.fill_null(pc.list_value_length(self._written_of(self._training)), 0)
+        lacks = pc.subtract(len(self._every), has)
+        return (pc.sum(pc.multiply(self._training["speech_s"], lacks)).as_py() or 0.0) / 3600
+
+    def keep(self, part: Part) -> None:
+        """Leave the clips of other parts to others."""
+        self._training = self._training.filter(part.holds(self._training["clip_id"]))
 
     def batches(self) -> Iterator[list[dict[str, Any]]]:
         """Yield rows of the catalog, each with the list ``copies`` of those that it lacks."""
-        known = self._written["clip_id"].combine_chunks()
         for begin in range(0, self.clips, _BATCH_CLIPS):
             batch = self._training.slice(begin, _BATCH_CLIPS)
-            places = pc.index_in(batch["clip_id"], value_set=known)
-            written = self._written["copy_list"].take(places).to_pylist()
+            written = self._written_of(batch).to_pylist()
             yield [
                 row | {"copies": [copy for copy in self._every if copy not in (has or ())]}
                 for row, has in zip(batch.to_pylist(), written, strict=True)
             ]
+
+    def _written_of(self, rows: pa.Table) -> pa.ChunkedArray:
+        """Return the copies that each clip has; null if it has none."""
+        known = self._written["clip_id"].combine_chunks()
+        return self._written["copy_list"].take(pc.index_in(rows["clip_id"], value_set=known))
 
 
 def _rendered(

@@ -160,8 +160,13 @@ def _tell_state(console: Console, instance: dict[str, Any], languages: list[str]
 
 def _name(instance: dict[str, Any], languages: list[str]) -> str:
     """Name a task, and its language: Airflow itself knows that of a mapped task only once it runs."""
-    stage = str(instance["task_id"]).removeprefix("language.")
-    return stage if instance["map_index"] < 0 else f"{stage} {languages[instance['map_index']]}"
+    task, index = str(instance["task_id"]), instance["map_index"]
+    stage = task.removeprefix("language.")
+    if index < 0:
+        return stage
+    if stage != task:  # of the group, which is mapped over the languages
+        return f"{stage} {languages[index]}"
+    return f"{stage} {instance['rendered_map_index'] or index}"
 
 
 def _tell_failures(

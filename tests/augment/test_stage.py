@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import soundfile
 
 from langaudio import audio, catalog
 from langaudio.augment import rebuild, stage
+from langaudio.augment.parts import FirstPart, Part
 from langaudio.augment.shards import read_index
 from langaudio.augment.stage import augment, copies_for, seeded_id
 from langaudio.errors import LangaudioError, Unavailable
@@ -130,6 +132,65 @@ def test_the_bytes_are_the_same_whatever_the_number_of_workers(
     assert written[0] == written[1]
     assert report.reasons.keys() == {"clip4"}
     assert sum("clip4 is not augmented" in record.getMessage() for record in caplog.records) == 2
+
+
+def test_the_parts_of_a_language_are_together_what_one_task_makes(
+    store: Store, spoken: bytes, also_spoken: bytes
+) -> None:
+    clips = {f"clip{number}": (spoken, also_spoken)[number % 2] for number in range(6)}
+    # So little speech that there are more copies: they are counted by the language, not by the part.
+    publish(store, clips, speech_s=150.0)
+    options = {"run": "one", "copies": 1, "balance_minutes": 30}
+    whole = augment(store, "fr", **options)
+    expected = samples_of(store, whole.recipe_id)
+    for item in list(store.list("augmented/")):
+        store.delete(item.key)
+    reports = [augment(store, "fr", part=Part(number, 3), **options) for number in (3, 1, 2)]
+    assert [report.part for report in reports] == ["3/3", "1/3", "2/3"]
+    assert {(report.clips, report.copies) for report in reports} == {(6, 2)} == {(whole.clips, whole.copies)}
+    assert min(report.written for report in reports) > 0
+    assert sum(report.written for report in reports) == whole.written
+    assert samples_of(store, whole.recipe_id) == expected
+
+
+def test_parts_of_another_number_do_what_the_first_ones_left(store: Store, spoken: bytes) -> None:
+    publish(store, {f"clip{number}": spoken for number in range(6)})
+    options = {"run": "one", "copies": 1, "balance_minutes": 0}
+    first = augment(store, "fr", part=Part(2, 3), **options)
+    rest = [augment(store, "fr", part=Part(number, 2), **options) for number in (1, 2)]
+    written = first.written + sum(report.written for report in rest)
+    assert written == read_index(store, first.recipe_id, "fr").num_rows
+    assert augment(store, "fr", **options).written == 0
+
+
+def test_two_tasks_on_one_part_do_no_harm(store: Store, spoken: bytes) -> None:
+    publish(store, {f"clip{number}": spoken for number in range(4)})
+
+    def work(run: str) -> int:
+        return augment(store, "fr", run=run, copies=1, balance_minutes=0, part=Part(1, 2)).written
+
+    with ThreadPoolExecutor(2) as both:
+        assert sum(both.map(work, ("one", "two"))) > 0
+    whole = augment(store, "fr", run="one", copies=1, balance_minutes=0)
+    index = read_index(store, whole.recipe_id, "fr").to_pylist()
+    assert len({(row["clip_id"], row["segment"], row["copy"]) for row in index}) == len(index)
+    assert {row["clip_id"] for row in index} == {f"clip{number}" for number in range(4)}
+    assert len(samples_of(store, whole.recipe_id)) == len(index)
+
+
+def test_there_are_as_many_parts_as_there_is_to_do(store: Store, spoken: bytes) -> None:
+    publish(store, {f"clip{number}": spoken for number in range(8)}, speech_s=3600.0)
+    options = {"run": "one", "copies": 1, "balance_minutes": 0}
+    # Eight hours, and a copy of them.
+    for hours, most, part in ((16, 9, "1/1"), (5, 9, "1/4"), (5, 2, "1/2")):
+        report = augment(store, "fr", part=FirstPart(hours, most), **options)
+        assert report.part == part
+        if part != "1/2":
+            for item in list(store.list("augmented/")):
+                store.delete(item.key)
+    assert augment(store, "fr", part=Part(2, 2), **options).written > 0
+    # What is there is not counted again: a copy more of eight hours.
+    assert augment(store, "fr", part=FirstPart(4, 9), run="two", copies=2, balance_minutes=0).part == "1/2"
 
 
 def test_copies_are_the_same_whether_the_catalog_knows_where_there_is_speech(

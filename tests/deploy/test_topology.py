@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from langaudio import catalog, identify, registry
+from langaudio.augment.shards import read_index
 from langaudio.demo import contents
 from langaudio.doctor import diagnose
 from langaudio.services.airflow_api import AirflowApi
@@ -39,6 +40,10 @@ SMALL = {
     # The site's speakers are cast for it.
     "LANGAUDIO_SPEAKER_KEY": SPEAKER_KEY,
 }
+
+
+DIVIDED = {"LANGAUDIO_PART_HOURS": "0.001", "LANGAUDIO_MAX_PARTS": "2"}
+"""Every language is large enough for two tasks."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +69,8 @@ def topology(
     # The lines that docs/operations.md has for deploy/settings.env.
     watched = {"AIRFLOW__METRICS__OTEL_ON": "True", "OTEL_EXPORTER_OTLP_ENDPOINT": metrics[0]}
     root = tmp_path_factory.mktemp("topology")
-    with Topology(root, variables | SMALL, watched | {"OTEL_METRIC_EXPORT_INTERVAL": "5000"}) as topology:
+    changed = DIVIDED | watched | {"OTEL_METRIC_EXPORT_INTERVAL": "5000"}
+    with Topology(root, variables | SMALL, changed) as topology:
         shutil.copytree(small_site_folder, topology.folder("demo-site") / "site")
         topology.start_all()
         yield topology
@@ -127,12 +133,61 @@ def test_every_task_runs_where_its_queue_is(after_a_kill: tuple[str, list[dict[s
         "language.crawl": {"worker-crawl"},
         "language.upload": {"worker-cpu"},
         "language.augment": {"worker-cpu"},
+        "augment_part": {"worker-cpu"},
         "check": {"worker-cpu"},
         "train": {"worker-train"},
         "evaluate": {"worker-train"},
         "promote": {"worker-train"},
     }
     assert {task: hosts.get(task) for task in expected} == expected
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_large_language_is_augmented_by_several_tasks(
+    airflow: AirflowApi, after_a_kill: tuple[str, list[dict[str, Any]]]
+) -> None:
+    augmented = [one for one in after_a_kill[1] if one["task_id"] in ("language.augment", "augment_part")]
+    parts = sorted(one["rendered_map_index"] for one in augmented)
+    assert parts == sorted(f"{code} {part}" for code in LANGUAGES for part in ("1/2", "2/2"))
+    reports = [airflow.xcom(one) for one in augmented]
+    for code in LANGUAGES:
+        rows = catalog.read(default_store(), code, ["clip_id", "split"]).to_pylist()
+        index = read_index(default_store(), reports[0]["recipe_id"], code)
+        training = {row["clip_id"] for row in rows if row["split"] == "train"}
+        # A clip that turned out to be of two languages may have been augmented by then.
+        assert training <= set(index["clip_id"].to_pylist())
+        written = [report["written"] for report in reports if report["language"] == code]
+        assert sum(written) == index.num_rows
+
+
+@pytest.fixture(scope="module")
+def cleared(airflow: AirflowApi, after_a_kill: tuple[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The tasks of the run after one part was marked as failed, and `report` was done again; and then the
+    parts."""
+    run_id = after_a_kill[1][0]["dag_run_id"]
+    path = f"/api/v2/dags/language_audio/dagRuns/{run_id}/taskInstances/augment_part/0"
+    airflow._call("PATCH", path, json={"new_state": "failed"})
+    for task in ("report", "augment_part"):
+        body = {"dry_run": False, "dag_run_id": run_id, "only_failed": False, "task_ids": [task]}
+        airflow._call("POST", "/api/v2/dags/language_audio/clearTaskInstances", json=body)
+        for _ in airflow.follow("language_audio", run_id):
+            pass
+    return airflow.task_instances("language_audio", run_id)
+
+
+def test_a_part_that_failed_is_told_as_its_language(
+    airflow: AirflowApi, cleared: list[dict[str, Any]]
+) -> None:
+    report = next(one for one in cleared if one["task_id"] == "report")
+    log = "\n".join(airflow.log_lines(report))
+    assert "1 of 2 languages failed: en." in log
+    assert "en: augment 2/2 failed: it was ended before it could say why" in log
+
+
+def test_a_part_that_is_cleared_repeats_nothing(airflow: AirflowApi, cleared: list[dict[str, Any]]) -> None:
+    parts = [one for one in cleared if one["task_id"] == "augment_part"]
+    assert [(one["state"], one["try_number"]) for one in parts] == [("success", 2)] * 2
+    assert [airflow.xcom(one)["written"] for one in parts] == [0, 0]
 
 
 @pytest.mark.usefixtures("configured", "after_a_kill")

@@ -66,6 +66,7 @@ def test_what_the_form_cannot_refuse_the_first_task_does_in_a_sentence(
         state, instances = ended(airflow, dag, run_id)
         told = states(instances)
         assert (state, told.pop(plan), told.pop("report")) == ("failed", "failed", "failed")
+        assert told.pop("augmented") == "success"  # a mark that nothing is under way
         assert set(told.values()) == {"upstream_failed"}
         assert instance(instances, plan)["try_number"] == 1
         assert sentence in log_of(airflow, instances, plan)
