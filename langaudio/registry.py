@@ -122,7 +122,7 @@ def parameters(run_id: str) -> dict[str, str]:
 
 def run_url(run_id: str) -> str:
     """Return the address of a run's page in MLflow; empty if MLflow is a database without pages."""
-    uri = settings().mlflow_uri
+    uri = settings().mlflow_public_url or settings().mlflow_uri
     if not uri.startswith("http"):
         return ""
     with _explained(f"run {run_id!r}"):

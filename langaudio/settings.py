@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     s3_kms_key: str = Field("", description="Id of the KMS key; empty: the account's default.")
 
     mlflow_uri: str = Field("http://127.0.0.1:5000", description="MLflow tracking server.")
+    mlflow_public_url: str = Field(
+        "", description="MLflow's address in links for people; empty: LANGAUDIO_MLFLOW_URI."
+    )
     model: Path | None = Field(
         None, description="Served file (model.onnx) that `identify` asks; empty: the champion of MLflow."
     )
@@ -169,7 +172,7 @@ class Settings(BaseSettings):
             raise ValueError("LANGAUDIO_S3_KMS_KEY needs LANGAUDIO_S3_ENCRYPTION=aws:kms")
         return self
 
-    @field_validator("s3_endpoint", "demo_url")
+    @field_validator("s3_endpoint", "demo_url", "mlflow_public_url")
     @classmethod
     def _of_the_web(cls, url: str | None) -> str | None:
         # Without a scheme boto3 and Scrapy end in tracebacks of their own. An empty text counts as none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from pathlib import Path
@@ -86,6 +87,16 @@ def test_a_run_without_a_model_says_so() -> None:
     run_id = registry.start_run("nothing came of it", {})
     with pytest.raises(LangaudioError, match=rf"Run {run_id} has stored no model: .* train again"):
         registry.model_folder(run_id)
+
+
+def test_links_lead_to_where_people_reach_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = run()
+    assert registry.run_url(run_id) == ""  # a database has no pages
+    monkeypatch.setenv("LANGAUDIO_MLFLOW_PUBLIC_URL", "https://mlflow.example.org/")
+    settings.cache_clear()
+    assert re.fullmatch(
+        rf"https://mlflow\.example\.org/#/experiments/\d+/runs/{run_id}", registry.run_url(run_id)
+    )
 
 
 def test_a_server_that_does_not_answer_is_told_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
