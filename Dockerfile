@@ -32,7 +32,7 @@ RUN useradd --uid 50000 --gid 0 --home-dir /var/lib/langaudio --create-home lang
     && chmod -R g=u /var/lib/langaudio
 COPY --from=build /opt/venv /opt/venv
 COPY dags /opt/langaudio/dags
-COPY plugin[s] /opt/langaudio/plugins
+COPY plugins /opt/langaudio/plugins
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     LANGAUDIO_HOME=/var/lib/langaudio \
