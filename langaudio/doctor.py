@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 _COLUMNS = ("clip_id", "format", "sha256", "bytes", "speaker_id", "split", "source", "source_url", "page_url")
 _SAMPLE = 50
 _STALE = timedelta(days=1)
+_GIVEN_UP = timedelta(days=7)
+"""Of a training: by then its task is cleared, if it ever is."""
+
 _SHOWN = 5
 _CLIP = re.compile(r"([0-9a-f]{20})\.([a-z0-9]+)")
 _SHARD = re.compile(r"shard-\d+\.tar")
@@ -62,6 +65,8 @@ class Kind(StrEnum):
     """A crawl that was never finished, or never uploaded."""
     ORPHAN_SHARD = "shard_without_index"
     UNFINISHED_UPLOAD = "unfinished_upload"
+    STALE_CHECKPOINT = "stale_checkpoint"
+    """What a training that was cut off left, in order to go on."""
 
 
 FAULTS = (
@@ -170,6 +175,7 @@ class _Doctor:
         yield from self._shards()
         yield from self._staging()
         yield from self._unfinished()
+        yield from self._checkpoints()
 
     def _language(self, language: str) -> Iterator[Finding]:
         try:
@@ -307,6 +313,19 @@ class _Doctor:
                 detail = f"begun on {upload.begun:%Y-%m-%d}"
                 yield Finding(Kind.UNFINISHED_UPLOAD, upload.key, detail, self._abort(upload))
 
+    def _checkpoints(self) -> Iterator[Finding]:
+        trainings: defaultdict[str, list[ObjectInfo]] = defaultdict(list)
+        for item in self._store.list(keys.CHECKPOINTS):
+            trainings[item.key.rpartition("/")[0] + "/"].append(item)
+        for folder, files in trainings.items():
+            newest = max(file.modified for file in files)
+            if not _is_stale(newest):
+                continue
+            detail = f"no epoch since {newest:%Y-%m-%d}: clear its task, and it goes on"
+            given_up = datetime.now(UTC) - newest > _GIVEN_UP
+            mend = self._delete_all(files) if given_up else None
+            yield Finding(Kind.STALE_CHECKPOINT, folder, detail, mend)
+
     def _abort(self, upload: UnfinishedUpload) -> Callable[[], str]:
         def abort() -> str:
             self._store.abort(upload)
@@ -318,6 +337,14 @@ class _Doctor:
         def delete() -> str:
             self._store.delete(key)
             return f"{key} is deleted; it can be made anew"
+
+        return delete
+
+    def _delete_all(self, files: list[ObjectInfo]) -> Callable[[], str]:
+        def delete() -> str:
+            for file in files:
+                self._store.delete(file.key)
+            return "it is deleted; the training would begin anew"
 
         return delete
 

@@ -16,6 +16,7 @@ from langaudio.errors import LangaudioError
 from langaudio.examine import Reason
 from langaudio.forget import forget
 from langaudio.store import Store, keys
+from langaudio.train.checkpoints import BEST, LAST
 from langaudio.upload import upload
 from tests.test_catalog import row
 from tests.test_upload import stage
@@ -219,6 +220,26 @@ def test_leftovers_of_a_killed_run_are_found_and_thrown_away(sound: Store) -> No
     assert require_health(sound)["stale_staging"] == 1
     assert repair(diagnose(sound)) == {Kind.ORPHAN_SHARD: 1, Kind.UNFINISHED_UPLOAD: 1}
     assert found(sound) == {Kind.STALE_STAGING: 1}
+
+
+def test_a_training_that_was_cut_off_is_told_and_thrown_away_once_it_is_given_up(
+    sound: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {keys.checkpoint("training", "run", name) for name in (LAST, BEST)}
+    for name in names:
+        sound.put(name, b"tensors")
+    assert found(sound) == {}
+    monkeypatch.setattr(doctor, "_STALE", timedelta(days=-1))
+    assert found(sound) == {Kind.STALE_CHECKPOINT: 1}
+    diagnosis = diagnose(sound)
+    assert diagnosis.faults == 0
+    assert "clear its task" in diagnosis.findings[0].detail
+    assert repair(diagnosis) == {}
+    monkeypatch.setattr(doctor, "_GIVEN_UP", timedelta(days=-1))
+    assert names <= {item.key for item in sound.list("models/")}
+    assert repair(diagnose(sound)) == {Kind.STALE_CHECKPOINT: 1}
+    assert list(sound.list("models/")) == []
+    assert found(sound) == {}
 
 
 def test_what_may_still_be_written_is_no_leftover(sound: Store) -> None:

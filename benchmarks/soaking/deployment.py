@@ -25,9 +25,6 @@ from langaudio.services.airflow_api import FINAL, AirflowApi
 from langaudio.store import Store, default_store, keys
 from tests.deploy.topology import Topology, until
 
-CHECKPOINTS = "models/checkpoints/"
-"""Where a training under way keeps what it needs to go on."""
-
 
 @dataclass(frozen=True)
 class Fault:
@@ -92,7 +89,7 @@ class Deployment:
     def empty(self) -> None:
         """Empty the corpus; models stay, and their champion, but not what trainings have left."""
         for item in list(self.store.list("")):
-            if not item.key.startswith("models/") or item.key.startswith(CHECKPOINTS):
+            if not item.key.startswith("models/") or item.key.startswith(keys.CHECKPOINTS):
                 self.store.delete(item.key)
 
     def content(self) -> dict[str, Any]:
@@ -144,7 +141,7 @@ class Deployment:
 
     def training(self) -> bool:
         """Tell whether an epoch of a training under way is done."""
-        return any(item.key.endswith("/last.ckpt") for item in self.store.list(CHECKPOINTS))
+        return any(item.key.endswith("/last.ckpt") for item in self.store.list(keys.CHECKPOINTS))
 
     def restart(self, service: str, away_s: float = 0.0) -> None:
         """Stop a service, leave it away for a while, and start it again."""

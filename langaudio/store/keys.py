@@ -10,6 +10,9 @@ import re
 
 from langaudio.errors import LangaudioError
 
+CHECKPOINTS = "models/checkpoints/"
+"""The prefix of the checkpoints of all trainings under way."""
+
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 
 
@@ -86,7 +89,7 @@ def augmented(recipe_id: str, language: str, run: str = "", name: str = "") -> s
 
 def checkpoint(training: str, run_id: str = "", name: str = "") -> str:
     """Return the key of a checkpoint of a training under way, or the prefix of all of the training's."""
-    prefix = f"models/checkpoints/{_checked('training', training)}/"
+    prefix = f"{CHECKPOINTS}{_checked('training', training)}/"
     return prefix + (f"{_checked('run id', run_id)}/{_checked('name', name)}" if run_id else "")
 
 
