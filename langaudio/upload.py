@@ -187,7 +187,8 @@ class _Upload:
         if isinstance(found, Refusal):
             self._refuse(clip, clip_id, data, found)
             return
-        self._writing.put(keys.raw(self._language, clip_id, found.format), data)
+        staged = self._staging.key(f"audio/{clip.audio}")
+        self._writing.put(keys.raw(self._language, clip_id, found.format), data, copy_of=staged)
         self._rows[clip_id] = _row(clip, clip_id, data, found)
         self._published.add(clip_id)
         # Earlier its page had no file, or did not give it, or we had lost it.

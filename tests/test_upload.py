@@ -22,6 +22,7 @@ from langaudio.services.config import PROJECT
 from langaudio.speakers import split_of
 from langaudio.store import Store, keys
 from langaudio.upload import UploadReport, upload
+from tests.store.test_store import bytes_sent
 
 RATE = 22_050
 LATER = datetime(2026, 11, 8, tzinfo=UTC)
@@ -79,6 +80,15 @@ def test_a_good_clip_is_published_byte_for_byte_with_its_row(store: Store, spoke
     assert 1 < row["speech_s"] <= row["duration_s"]
     assert row["split"] == split_of("ab" * 10)
     assert row["first_seen"] == row["last_seen"] == datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def test_what_is_staged_is_copied_within_the_server(store: Store, spoken: bytes) -> None:
+    stage(store, "one", {"first": spoken})
+    sent = bytes_sent(store)
+    assert upload(store, "fr", source="demo", run="one").published == 1
+    (key,) = (item.key for item in store.list("raw/fr/"))
+    assert store.get(key) == spoken
+    assert sum(sent) < len(spoken)
 
 
 def test_every_bad_clip_is_quarantined_with_its_reason(store: Store, spoken: bytes) -> None:

@@ -188,8 +188,13 @@ class Store:
             page, token = self._tried(prefix, functools.partial(self._page, prefix, token))
             yield from page
 
-    def copy(self, source: str, target: str) -> None:
-        self._tried(
+    def copy(self, source: str, target: str) -> str:
+        """Copy an object within the server; return the ETag of the copy.
+
+        Raises:
+            MissingObject: there is none to copy.
+        """
+        answer = self._tried(
             source,
             lambda: self._client.copy_object(
                 Bucket=self.bucket,
@@ -198,6 +203,7 @@ class Store:
                 **self._encryption,
             ),
         )
+        return _etag(answer["CopyObjectResult"])
 
     def delete(self, key: str) -> None:
         """Delete an object, if it is there."""
