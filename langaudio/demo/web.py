@@ -8,6 +8,7 @@ same elements as the list itself.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,10 @@ def app(folder: Path) -> Starlette:
         ]
     )
     site.state.entries = entries
+    site.state.by_article = {entry.article: entry for entry in entries}
+    site.state.by_section = defaultdict(list)
+    for entry in entries:
+        site.state.by_section[entry.section].append(entry)
     return site
 
 
@@ -101,7 +106,7 @@ async def _spip(request: Request) -> Response:
 
 
 def _section(request: Request, number: int) -> Response:
-    entries = _in_section(_entries(request), number)
+    entries = _in_section(request, number)
     return _list(request, f"rubrique{number}", get(entries[0].language).name, entries)
 
 
@@ -124,10 +129,10 @@ def _speaker(request: Request, number: int) -> Response:
 
 
 def _clip(request: Request, number: int) -> Response:
-    for entry in _entries(request):
-        if entry.article == number:
-            return _html(request, "clip.html", title=entry.title, entry=entry)
-    raise HTTPException(404)
+    entry = request.app.state.by_article.get(number)
+    if entry is None:
+        raise HTTPException(404)
+    return _html(request, "clip.html", title=entry.title, entry=entry)
 
 
 _PAGES: dict[str, Callable[[Request, int], Response]] = {
@@ -142,7 +147,7 @@ def _feed(request: Request) -> Response:
     number = request.query_params.get("id_rubrique", "")
     if not re.fullmatch("[0-9]{1,9}", number):
         raise HTTPException(404)
-    entries = _in_section(_entries(request), int(number))
+    entries = _in_section(request, int(number))
     text = _TEMPLATES.get_template("backend.xml").render(
         title=get(entries[0].language).name,
         base=str(request.base_url),
@@ -203,8 +208,8 @@ def _entries(request: Request) -> list[Entry]:
     return entries
 
 
-def _in_section(entries: list[Entry], number: int) -> list[Entry]:
-    found = [entry for entry in entries if entry.section == number]
+def _in_section(request: Request, number: int) -> list[Entry]:
+    found: list[Entry] = request.app.state.by_section.get(number, [])
     if not found:
         raise HTTPException(404)
     return found
