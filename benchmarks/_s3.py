@@ -1,4 +1,4 @@
-"""An S3 server for a measurement."""
+"""An S3 server for a measurement, and what is asked of it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from langaudio.settings import settings
 from langaudio.store import default_store
+from langaudio.store.client import client
 
 BIN = Path(sys.executable).parent
 S3_KEYS = ("bench-access", "bench-secret")
@@ -55,3 +58,20 @@ def _free_port() -> int:
 def forget() -> None:
     settings.cache_clear()
     default_store.cache_clear()
+
+
+def count_requests() -> dict[str, Counter[str]]:
+    """Count, from now on, what this process asks of S3: ``requests`` by kind, ``bytes`` sent and received."""
+    counted: dict[str, Counter[str]] = {"requests": Counter(), "bytes": Counter()}
+
+    def sent(request: Any, **_: Any) -> None:
+        counted["bytes"]["sent"] += int(request.headers.get("Content-Length") or 0)
+
+    def answered(http_response: Any, model: Any, **_: Any) -> None:
+        counted["requests"][model.name] += 1
+        if model.name != "HeadObject":
+            counted["bytes"]["received"] += int(http_response.headers.get("Content-Length") or 0)
+
+    client().meta.events.register("before-send.s3", sent)
+    client().meta.events.register("after-call.s3", answered)
+    return counted

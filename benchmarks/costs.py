@@ -12,16 +12,15 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from _s3 import bucket, forget
+from _s3 import bucket, count_requests, forget
 
 from langaudio import catalog, stages
 from langaudio.demo.site import app, build_synthetic
 from langaudio.store import default_store
-from langaudio.store.client import client
 from tests.conftest import served
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -83,7 +82,7 @@ def _measure(clips: int) -> dict[str, Any]:
         with served(app(site)) as url:
             os.environ["LANGAUDIO_DEMO_URL"] = url
             forget()
-            counted = _count_requests()
+            counted = count_requests()
             stages.crawl("fr", source="demo", run="costs")
             stages.upload("fr", source="demo", run="costs")
             augmented = stages.augment(
@@ -104,22 +103,6 @@ def _measure(clips: int) -> dict[str, Any]:
             "stored": dict(stored),
             "raw_bytes": sum(row["bytes"] for row in rows),
         }
-
-
-def _count_requests() -> dict[str, Counter[str]]:
-    counted: dict[str, Counter[str]] = {"requests": Counter(), "bytes": Counter()}
-
-    def sent(request: Any, **_: Any) -> None:
-        counted["bytes"]["sent"] += int(request.headers.get("Content-Length") or 0)
-
-    def answered(http_response: Any, model: Any, **_: Any) -> None:
-        counted["requests"][model.name] += 1
-        if model.name != "HeadObject":
-            counted["bytes"]["received"] += int(http_response.headers.get("Content-Length") or 0)
-
-    client().meta.events.register("before-send.s3", sent)
-    client().meta.events.register("after-call.s3", answered)
-    return counted
 
 
 def _slopes(small: dict[str, Any], large: dict[str, Any]) -> dict[str, float]:

@@ -48,7 +48,7 @@ from langaudio.store import Store, keys
 PROJECT = Path(__file__).resolve().parents[2]
 
 _RATE, _KBPS = 44_100, 128  # of the MP3 files: as most of the web's are
-_LANGUAGE = "fr"
+LANGUAGE = "fr"
 _SEEN = datetime(2026, 11, 1, tzinfo=UTC)
 
 Rendered = Iterable[tuple[str, bytes, bytes]]
@@ -76,6 +76,17 @@ def recordings(folder: Path, seconds: float, number: int) -> list[bytes]:
         if len(made) == number:
             break
     return made
+
+
+def publish(store: Store, clips: Sequence[bytes], numbers: range) -> None:
+    """Publish clips again and again, under ids that are made of these numbers."""
+    rows = []
+    with store.writing() as writing:
+        for number in numbers:
+            data, clip_id = clips[number % len(clips)], f"{number:020d}"
+            writing.put(keys.raw(LANGUAGE, clip_id, "mp3"), data)
+            rows.append(_row(clip_id, data))
+    catalog.write_part(store, LANGUAGE, f"bench-{numbers.start}", rows)
 
 
 def mp3_to_shard(clips: Sequence[bytes], rounds: int = 5) -> dict[str, Any]:
@@ -119,7 +130,7 @@ def mp3_to_shard(clips: Sequence[bytes], rounds: int = 5) -> dict[str, Any]:
 def two_processes(clips: Sequence[bytes], rounds: int = 5) -> dict[str, Any]:
     """Measure the stage's processes, one and two in turn, from MP3 files in memory to shards in memory."""
     jobs = [replace(_job(data), clip_id=f"{number:020d}") for number, data in enumerate(clips)]
-    renderer = Renderer(_LANGUAGE, load("default"), "bench", 0)
+    renderer = Renderer(LANGUAGE, load("default"), "bench", 0)
 
     def render(workers: int) -> float:
         with Workers(workers, renderer) as processes:
@@ -146,14 +157,14 @@ def two_processes_of_the_stage(
         number: of ids.
         rounds: how often.
     """
-    _publish(store, clips, range(number))
+    publish(store, clips, range(number))
     seeds = count()
 
     def render(workers: int) -> float:
         begin = time.perf_counter()
         # Another seed is another place in the bucket: everything is made anew.
         report = augment(
-            store, _LANGUAGE, run="bench", copies=1, balance_minutes=0, seed=next(seeds), workers=workers
+            store, LANGUAGE, run="bench", copies=1, balance_minutes=0, seed=next(seeds), workers=workers
         )
         assert report.failed == 0
         return time.perf_counter() - begin
@@ -188,10 +199,10 @@ def cost_against_work(
     """
     found, published = [], 0
     for size in sizes:
-        _publish(store, clips, range(published, size))
+        publish(store, clips, range(published, size))
         new, published = size - published, size
         found.append({"clips": new, "known_clips": size - new} | _command())
-    _publish(store, clips, range(published, published + 10))
+    publish(store, clips, range(published, published + 10))
     more = {"clips": 10, "known_clips": published} | _command()
     nothing = {"clips": 0, "known_clips": published + 10} | _command()
     return {"runs": [*found, more, nothing]}
@@ -199,7 +210,7 @@ def cost_against_work(
 
 def _command() -> dict[str, Any]:
     """Run ``langaudio augment`` in a process of its own; return what it cost."""
-    command = [sys.executable, "-m", "langaudio.cli", "augment", _LANGUAGE]
+    command = [sys.executable, "-m", "langaudio.cli", "augment", LANGUAGE]
     command += ["--copies", "1", "--balance-minutes", "0", "--workers", "1"]
     before = _children_s()
     ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
@@ -215,20 +226,10 @@ def _children_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _publish(store: Store, clips: Sequence[bytes], numbers: range) -> None:
-    rows = []
-    with store.writing() as writing:
-        for number in numbers:
-            data, clip_id = clips[number % len(clips)], f"{number:020d}"
-            writing.put(keys.raw(_LANGUAGE, clip_id, "mp3"), data)
-            rows.append(_row(clip_id, data))
-    catalog.write_part(store, _LANGUAGE, f"bench-{numbers.start}", rows)
-
-
 def _row(clip_id: str, data: bytes) -> dict[str, Any]:
     speech_s = len(data) * 8 / 1000 / _KBPS
     return {
-        "clip_id": clip_id, "language": _LANGUAGE, "source": "bench", "title": None, "speaker_id": None,
+        "clip_id": clip_id, "language": LANGUAGE, "source": "bench", "title": None, "speaker_id": None,
         "source_url": f"http://site.example/{clip_id}.mp3", "page_url": None, "speaker_sex": None,
         "speaker_age": None, "cefr_level": None, "licence": None, "permission": None, "duration_s": speech_s,
         "sample_rate": _RATE, "channels": 1, "bitrate": 1000 * _KBPS, "speech_s": speech_s,
@@ -261,7 +262,7 @@ def _job(data: bytes) -> Job:
 
 
 def _ours(*, known_speech: bool) -> Callable[[Job], Rendered]:
-    renderer = Renderer(_LANGUAGE, Recipe("every", _every_time()), "bench", 0)
+    renderer = Renderer(LANGUAGE, Recipe("every", _every_time()), "bench", 0)
 
     def way(job: Job) -> Rendered:
         for sample in renderer.render(job if known_speech else replace(job, speech_regions=None)):
