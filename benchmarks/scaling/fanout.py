@@ -23,7 +23,7 @@ from augmenting import pipeline
 
 from langaudio.store import default_store
 
-CLIPS, RECORDINGS, CLIP_S, ROUNDS = 3_000, 100, 10, 3
+CLIPS, RECORDINGS, CLIP_S, ROUNDS = 6_000, 100, 10, 2
 
 
 def measure() -> dict[str, Any]:
