@@ -213,6 +213,7 @@ def launched(kind: BrowserType, *arguments: str) -> Browser:
     return kind.launch(executable_path=path, args=[*always, *arguments])
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together what shares fixtures, and begin with what takes longest.
 

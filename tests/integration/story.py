@@ -14,6 +14,7 @@ from langaudio.services.airflow_api import FINAL, AirflowApi
 
 FORM = {"source": "demo", "copies": 1, "balance_minutes": 0, "epochs": 1}
 _PATIENCE_S = 600
+_READING_S = 3.0
 
 Instances = list[dict[str, Any]]
 
@@ -89,18 +90,21 @@ def clear(airflow: AirflowApi, dag: str, run_id: str, **which: Any) -> None:
 def answer(airflow: AirflowApi, dag: str, run_id: str, option: str) -> dict[str, Any]:
     """Answer a run's question whenever it is asked, until it is taken; return what was asked.
 
-    Airflow 3.3.2 loses an answer that comes before its scheduler knows that the task waits, and asks again.
+    Airflow 3.3.2 loses an answer that comes before its scheduler knows that the task waits, and counts the
+    try as failed: like a person, this takes some seconds to read.
     """
     path = f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
     asked: dict[str, Any] = {}
+    seen: dict[int, float] = {}
 
     def is_taken() -> bool:
-        state = state_of(airflow, dag, run_id, "approve")
-        if state == "awaiting_input":
+        approve = instance(airflow.task_instances(dag, run_id), "approve")
+        if approve["state"] == "awaiting_input":
+            since = seen.setdefault(approve["try_number"], time.monotonic())
             asked.update(airflow._call("GET", path))
-            if not asked["response_received"]:
+            if time.monotonic() - since > _READING_S and not asked["response_received"]:
                 airflow._call("PATCH", path, json={"chosen_options": [option]})
-        return bool(asked) and state in FINAL
+        return bool(asked) and approve["state"] in FINAL
 
     wait_for(is_taken, f"the answer to {run_id}")
     return asked
