@@ -47,7 +47,7 @@ CHAIN = "chain of six"
 
 
 def main() -> None:
-    measures = (_times, _accuracy, _pipeline, _stage, _growth)
+    measures = (_times, _accuracy, _pipeline, _flac, _stage, _growth)
     parts = {measure.__name__.lstrip("_"): measure for measure in measures}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", nargs="*", choices=[*parts, []], help="which parts to measure anew")
@@ -60,7 +60,7 @@ def main() -> None:
         print(part, flush=True)
         measured[part] = parts[part]()
         path.write_text(json.dumps(measured, indent=1) + "\n")
-    if measured.keys() >= parts.keys() - {"growth"}:
+    if measured.keys() >= parts.keys() - {"growth", "flac"}:
         result = {"headline": _headline(measured)} | {
             part: measured[part] for part in parts if part in measured
         }
@@ -144,6 +144,11 @@ def _pipeline() -> dict[str, Any]:
     return pipeline.mp3_to_shard(clips[:SHARD_CLIPS]) | {"processes": pipeline.two_processes(clips)}
 
 
+def _flac() -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="langaudio-") as folder:
+        return pipeline.flac_levels(pipeline.recordings(Path(folder), 10, SHARD_CLIPS))
+
+
 def _stage() -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="langaudio-") as folder, bucket(Path(folder)):
         clips = pipeline.recordings(Path(folder), 10, PIPELINE_CLIPS)
@@ -186,7 +191,12 @@ def _table(result: Mapping[str, Any]) -> str:
             row = [who, *(f"{times[f'{length} s'][who]:.3f}" for length in LENGTHS_S), f"{ratio:.1f}"]
             row += [_number(errors[who][name]) for name in names] if errors else []
             lines.append("| " + " | ".join(row) + " |")
-    return "\n".join([*lines, *_pipeline_lines(result), *_growth_lines(result.get("growth"))]) + "\n"
+    lines += [
+        *_pipeline_lines(result),
+        *_flac_lines(result.get("flac")),
+        *_growth_lines(result.get("growth")),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _pipeline_lines(result: Mapping[str, Any]) -> list[str]:
@@ -221,6 +231,21 @@ def _pipeline_lines(result: Mapping[str, Any]) -> list[str]:
         f"{processes['speedup']} times as fast. The whole stage on {stage['clips']} clips, from bucket to",
         f"bucket on one machine of two cores, which the S3 server shares: {stage['one_process_s']} s on one,",
         f"{stage['two_processes_s']} s on two, {stage['speedup']} times as fast.",
+    ]
+
+
+def _flac_lines(measured: Mapping[str, Any] | None) -> list[str]:
+    if measured is None:
+        return []
+    return [
+        "",
+        "## Levels of FLAC",
+        "",
+        "Of 10 s of speech, by libsndfile's libFLAC; shards have level 3.",
+        "",
+        "| level | ms | kilobytes |",
+        "|---:|---:|---:|",
+        *(f"| {level} | {one['ms']} | {one['kilobytes']} |" for level, one in measured.items()),
     ]
 
 

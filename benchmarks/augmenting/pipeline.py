@@ -127,6 +127,29 @@ def mp3_to_shard(clips: Sequence[bytes], rounds: int = 5) -> dict[str, Any]:
     }
 
 
+def flac_levels(clips: Sequence[bytes], rounds: int = 5) -> dict[str, dict[str, float]]:
+    """Measure libFLAC's levels of compression, in turn: CPU milliseconds and kilobytes for 10 s of speech."""
+    spoken = [(audio.decode(data).samples * 32767).astype(np.int16) for data in clips]
+    seconds = sum(map(len, spoken)) / audio.SAMPLE_RATE
+    times: dict[int, list[float]] = {level: [] for level in range(9)}
+    sizes: dict[int, int] = {}
+    for turn in range(rounds):
+        for level, taken in _turned(list(times.items()), turn):
+            begin, sizes[level] = time.process_time(), 0
+            for samples in spoken:
+                file = io.BytesIO()
+                soundfile.write(file, samples, audio.SAMPLE_RATE, format="FLAC", compression_level=level / 8)
+                sizes[level] += len(file.getvalue())
+            taken.append(time.process_time() - begin)
+    return {
+        str(level): {
+            "ms": round(statistics.median(taken) / seconds * 1e4, 2),
+            "kilobytes": round(sizes[level] / seconds / 100, 1),
+        }
+        for level, taken in times.items()
+    }
+
+
 def two_processes(clips: Sequence[bytes], rounds: int = 5) -> dict[str, Any]:
     """Measure the stage's processes, one and two in turn, from MP3 files in memory to shards in memory."""
     jobs = [replace(_job(data), clip_id=f"{number:020d}") for number, data in enumerate(clips)]

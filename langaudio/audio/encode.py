@@ -14,8 +14,8 @@ _LEVEL = 3 / 8  # of libsndfile's scale, which is a share of libFLAC's
 def to_flac(samples: np.ndarray, sample_rate: int) -> bytes:
     """Encode mono float32 as 16-bit FLAC; the same samples always give the same bytes.
 
-    The level of compression is libFLAC's 3: speech takes half a percent more bytes than at its own, 5, and a
-    twentieth less time. Level 8 takes twice the time for half a percent fewer bytes than 5.
+    The level of compression is libFLAC's 3: a little faster than its own, 5, and larger by a hundredth. What
+    the others cost stands in benchmarks/results/augment.md.
 
     Shape: ``(samples,)``. What lies beyond full scale is clipped.
     """

@@ -41,13 +41,16 @@ class OverviewRow(LanguageSummary):
     recall: float | None = None
 
 
+LARGEST_FIRST = "-clips"
+
+
 @dataclass(frozen=True)
 class Shown:
     """Which languages are shown, in which order; ``-`` before a column: the greatest first."""
 
     q: str = ""
     state: State | None = None
-    sort: str = "-clips"
+    sort: str = LARGEST_FIRST
 
 
 Q = Annotated[str, Query(max_length=100, description="Part of a language's name, or its tag.")]
@@ -74,7 +77,7 @@ def overview_page(
     models: ModelsDep,
     q: Q = "",
     state: WantedState = "",
-    sort: SortBy = "-clips",
+    sort: SortBy = LARGEST_FIRST,
 ) -> HTMLResponse:
     """Every language."""
     recalls, champion, trouble = {}, None, None
@@ -132,7 +135,7 @@ def run_page(
 
 @router.get("/api/languages", tags=["corpus"])
 def list_languages(
-    corpus: CorpusDep, models: ModelsDep, q: Q = "", state: WantedState = "", sort: SortBy = "-clips"
+    corpus: CorpusDep, models: ModelsDep, q: Q = "", state: WantedState = "", sort: SortBy = LARGEST_FIRST
 ) -> list[OverviewRow]:
     """Every language that the corpus has or that langaudio knows."""
     return _chosen(_rows(corpus.summaries(), models.recalls()), Shown(q, state or None, sort))
