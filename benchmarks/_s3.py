@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from langaudio.services.config import S3_SERVER_OPTIONS
 from langaudio.settings import settings
 from langaudio.store import default_store
 from langaudio.store.client import client
@@ -22,8 +23,8 @@ S3_KEYS = ("bench-access", "bench-secret")
 
 
 @contextmanager
-def bucket(folder: Path) -> Iterator[None]:
-    """Serve S3 from a folder, and point the settings at it."""
+def bucket(folder: Path) -> Iterator[int]:
+    """Serve S3 from a folder, and point the settings at it; give the server's process id."""
     (folder / "s3").mkdir()
     address = f"127.0.0.1:{_free_port()}"
     for name in [name for name in os.environ if name.startswith("LANGAUDIO_")]:
@@ -35,15 +36,14 @@ def bucket(folder: Path) -> Iterator[None]:
         "LANGAUDIO_S3_SECRET_KEY": S3_KEYS[1],
         "LANGAUDIO_SPEAKER_KEY": "a key for measurements",
     }
-    command = [str(BIN / "rclone"), "serve", "s3", str(folder / "s3"), "--addr", address]
-    command += ["--config", "/dev/null", "--vfs-cache-mode", "off"]
+    command = [str(BIN / "rclone"), "serve", "s3", str(folder / "s3"), "--addr", address, *S3_SERVER_OPTIONS]
     keys = {"RCLONE_AUTH_KEY": f'"{",".join(S3_KEYS)}"'}
     with subprocess.Popen(command, env=os.environ | keys, stderr=subprocess.DEVNULL) as process:
         time.sleep(2)
         forget()
         default_store().create_bucket()
         try:
-            yield
+            yield process.pid
         finally:
             process.terminate()
 

@@ -75,11 +75,14 @@ def _fanout_lines(measured: Mapping[str, Any]) -> list[str]:
         "",
         f"{measured['clips']:,} clips of {measured['clip_s']} s and a copy of each, from bucket to bucket.",
         "A worker is `langaudio augment` held to one core; two do a part each (`--part 1/2`). Python's start",
-        f"counts, and the S3 server has its share of the machine's {measured['cores']} cores.",
+        "counts. The S3 server runs on the workers' cores; in the last row it has the other core to itself.",
         "",
-        "| one worker | two workers | speed-up |",
-        "|---:|---:|---:|",
-        f"| {measured['one_worker_s']} s | {measured['two_workers_s']} s | {measured['speedup']} |",
+        "| | s | two workers are faster by |",
+        "|---|---:|---:|",
+        f"| {fanout.TWO} | {measured['seconds'][fanout.TWO]} | |",
+        f"| {fanout.ONE} | {measured['seconds'][fanout.ONE]} | {measured['speedup']} |",
+        f"| {fanout.SERVED_ASIDE} | {measured['seconds'][fanout.SERVED_ASIDE]} | "
+        f"{measured['speedup_server_aside']} |",
     ]
 
 

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 
 from langaudio.demo import contents
 from langaudio.demo.site import app, build_synthetic
+from langaudio.services.config import S3_SERVER_OPTIONS
 from langaudio.settings import Settings, settings
 from langaudio.store import Store, default_store
 
@@ -69,7 +70,7 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process = subprocess.Popen(
         [
             BIN / "rclone", "serve", "s3", str(tmp_path_factory.mktemp("s3")),
-            "--addr", f"127.0.0.1:{port}", "--config", "/dev/null", "--vfs-cache-mode", "off",
+            "--addr", f"127.0.0.1:{port}", *S3_SERVER_OPTIONS,
         ],
         env={**os.environ, "RCLONE_AUTH_KEY": f'"{",".join(S3_KEYS)}"'},
         stderr=subprocess.DEVNULL,

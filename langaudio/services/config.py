@@ -15,6 +15,13 @@ from langaudio.settings import Settings
 PROJECT = Path(__file__).resolve().parents[2]
 _BIN = Path(sys.executable).parent
 
+# Objects are whole, so nothing is cached between them and the disk. Who writes or reads compares MD5s
+# (langaudio.store); hashing everything twice more in the server would be half of its work.
+S3_SERVER_OPTIONS = (
+    *("--config", os.devnull, "--vfs-cache-mode", "off"),
+    *("--ignore-checksum", "--no-checksum"),
+)
+
 
 def write_environment(settings: Settings) -> dict[str, str]:
     """Write ``<home>/settings.env`` and return its variables.
@@ -105,7 +112,7 @@ def commands(settings: Settings) -> dict[str, list[str]]:
     return {
         "s3": [
             str(_BIN / "rclone"), "serve", "s3", str(home / "s3"), "--addr", f"127.0.0.1:{settings.s3_port}",
-            "--config", os.devnull, "--vfs-cache-mode", "off",
+            *S3_SERVER_OPTIONS,
         ],
         "mlflow": [
             str(_BIN / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(settings.mlflow_port),
