@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -135,37 +135,33 @@ def test_a_training_that_was_killed_goes_on_after_its_last_epoch(trained: Traine
 
 
 ON_TWO = """
-import json, sys
-from dataclasses import replace
 from langaudio.store import default_store
-from langaudio.train.network import NetworkSettings
-from langaudio.train.stage import train
-from tests.train.test_fit import LANGUAGES, SMALL
-from tests.train import spoken
-# What processes drop out differs.
-hyper = replace(SMALL, network=replace(SMALL.network, dropout=0.0))
-print(train(default_store(), LANGUAGES, recipe_id=spoken.RECIPE, epochs=2, hyperparameters=hyper))
+from tests.train.test_fit import without_dropout
+print(without_dropout(default_store()))
 """
 
 
-@pytest.mark.usefixtures("trained")
-def test_two_processes_come_to_what_one_comes_to(tmp_path: Path) -> None:
+def without_dropout(store: Store) -> str | None:
+    """What processes drop out differs."""
+    hyper = replace(SMALL, network=replace(SMALL.network, dropout=0.0))
+    return train(store, LANGUAGES, recipe_id=spoken.RECIPE, epochs=2, hyperparameters=hyper)
+
+
+def test_two_processes_come_to_what_one_comes_to(trained: Trained, tmp_path: Path) -> None:
     script = tmp_path / "on_two.py"
     script.write_text(ON_TWO)
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    alone, on_two = (
-        subprocess.run(
-            [sys.executable, *before, script],
-            stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"PYTHONPATH": str(PROJECT)},
-        ).stdout.split()
-        for before in ([], torchrun)
-    )  # fmt: skip
+    alone = without_dropout(trained.store)
+    assert alone
+    on_two = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script],
+        stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"PYTHONPATH": str(PROJECT)},
+    ).stdout.split()  # fmt: skip
     assert on_two[1:] == ["None"] or on_two[:-1] == ["None"]
     (run_id,) = {*on_two} - {"None"}
     for name in ("loss", "dev_loss"):
-        assert registry.curve(run_id, name) == pytest.approx(registry.curve(alone[0], name), abs=1e-3)
+        assert registry.curve(run_id, name) == pytest.approx(registry.curve(alone, name), abs=1e-3)
     one, two = (
-        torch.cat([part.float().flatten() for part in weights(run).values()]) for run in (alone[0], run_id)
+        torch.cat([part.float().flatten() for part in weights(run).values()]) for run in (alone, run_id)
     )
     # Rounding differs, and the optimizer divides by how large gradients are: the least of them differ most.
     assert (two - one).norm() < 1e-2 * one.norm()
