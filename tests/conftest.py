@@ -19,6 +19,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
+from xdist.scheduler import LoadScopeScheduling
 
 from langaudio.demo import contents
 from langaudio.demo.site import app, build_synthetic
@@ -214,17 +215,25 @@ def launched(kind: BrowserType, *arguments: str) -> Browser:
     return kind.launch(executable_path=path, args=[*always, *arguments])
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares fixtures, and begin with what takes longest.
-
-    So no process is left waiting for another at the end. The tests of a file run in one process; so do those
-    of a folder whose files share what takes long to make.
-    """
-    for item in items:
-        shared = item.path.parent if item.path.parent.name in TOGETHER else item.path
-        item.add_marker(pytest.mark.xdist_group(str(shared)))
+    """Begin with what takes longest, so that no process is left waiting for another at the end."""
     items.sort(key=lambda item: min(map(_rank, (item.path.name, item.path.parent.name))))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _ByFixtures(config, log)
+
+
+class _ByFixtures(LoadScopeScheduling):
+    """The tests of a file run in one process; so do those of a folder whose files share what takes long to
+    make.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        folder = file.rpartition("/")[0]
+        return folder if folder.rpartition("/")[2] in TOGETHER else file
 
 
 def _rank(name: str) -> int:
