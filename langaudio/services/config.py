@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 _BIN = Path(sys.executable).parent
 
 # Objects are whole, so nothing is cached between them and the disk. Who writes or reads compares MD5s
-# (langaudio.store); hashing everything twice more in the server would be half of its work.
+# (langaudio.store): the server need not hash everything once more to compare them with itself.
 S3_SERVER_OPTIONS = (
     *("--config", os.devnull, "--vfs-cache-mode", "off"),
     *("--ignore-checksum", "--no-checksum"),

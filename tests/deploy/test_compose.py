@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from langaudio.services.config import S3_SERVER_OPTIONS
 from langaudio.services.env_file import SECRETS
 from tests.conftest import BIN
 from tests.deploy import compose
@@ -185,6 +186,10 @@ def test_with_aws_every_part_finds_its_region(variables: dict[str, str]) -> None
     logs = json.loads(aws["worker-cpu"].environment["AIRFLOW_CONN_LANGAUDIO_LOGS"])
     region = "https://s3.eu-west-3.amazonaws.com"
     assert aws["mlflow"].environment["MLFLOW_S3_ENDPOINT_URL"] == logs["extra"]["endpoint_url"] == region
+
+
+def test_the_s3_server_has_the_options_of_the_local_one(services: dict[str, Service]) -> None:
+    assert services["s3"].command[-len(S3_SERVER_OPTIONS) :] == [*S3_SERVER_OPTIONS]
 
 
 def test_plain_processes_know_each_other_by_address(tmp_path: Path, variables: dict[str, str]) -> None:

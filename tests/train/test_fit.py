@@ -142,7 +142,7 @@ print(without_dropout(default_store()))
 
 
 def without_dropout(store: Store) -> str | None:
-    """What processes drop out differs."""
+    """Train without dropout, which is another in each process."""
     hyper = replace(SMALL, network=replace(SMALL.network, dropout=0.0))
     return train(store, LANGUAGES, recipe_id=spoken.RECIPE, epochs=2, hyperparameters=hyper)
 
