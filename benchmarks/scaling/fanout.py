@@ -24,7 +24,7 @@ from augmenting import pipeline
 
 from langaudio.store import default_store
 
-CLIPS, RECORDINGS, CLIP_S, ROUNDS = 3_000, 100, 10, 2
+CLIPS, RECORDINGS, CLIP_S, ROUNDS = 3_000, 100, 10, 3
 ONE, TWO, ONE_CORE = "one worker", "two workers", "one worker and the server on one core"
 
 

@@ -67,7 +67,7 @@ class ShardWriter:
     """Writes one batch: collects samples in a file, puts a shard when it is full, and the index at the end.
 
     A shard is on its way to the bucket while the next one is filled: two of them are on the local disk, and
-    some parts of one in memory.
+    little of either is in memory.
 
     Args:
         store: the bucket.

@@ -111,9 +111,9 @@ class Store:
         client.meta.events.register_last("before-call.s3", _send_at_once, unique_id="langaudio")
 
     def put(self, key: str, data: bytes | BinaryIO) -> None:
-        """Write an object: bytes, or all of an open file, of which a few parts at a time are in memory."""
+        """Write an object: bytes, or all of an open file, of which little at a time is in memory."""
         content = Content(data)
-        put = self._put_in_parts if len(content.parts) > 1 else self._put
+        put = self._put if content.is_small else self._put_in_parts
         self._tried(key, lambda: put(key, content))
 
     def writing(self) -> Writing:
@@ -255,18 +255,17 @@ class Store:
             self._tried("", lambda: self._client.create_bucket(Bucket=self.bucket, **place))
 
     def _put(self, key: str, content: Content) -> None:
-        data = content.part(1)
-        digest = md5(data)
+        digest = content.digest
         answer = self._client.put_object(
             Bucket=self.bucket,
             Key=self._prefix + key,
-            Body=data,
+            Body=content.whole,
             ContentMD5=base64.b64encode(bytes.fromhex(digest)).decode(),
             **self._encryption,
         )
         if self._tells_another_md5(answer, digest):
             # Either what is there is damaged, or ETags are no MD5 here: reading it tells.
-            if self._get_object(key)["Body"].read() != data:
+            if md5(self._get_object(key)["Body"].read()) != digest:
                 raise Damaged(f"{key!r} is another in the bucket than was sent.")
             self._etags_are_md5 = False
 
@@ -278,7 +277,7 @@ class Store:
             with ThreadPoolExecutor(WRITERS) as pool:
                 put_part = functools.partial(self._put_part, key, upload, content)
                 parts = list(pool.map(put_part, content.parts))
-            _retried(lambda: self._complete(key, upload, parts, content.digest))
+            _retried(lambda: self._complete(key, upload, parts, content.digest_of_parts))
         except BaseException:
             with suppress(*S3_ERRORS):  # what went wrong first is what is told
                 self._client.abort_multipart_upload(**upload)
@@ -312,7 +311,7 @@ class Store:
 
     def _holds(self, key: str, digest: str) -> bool:
         try:
-            return Content(self._get(key, None)).digest == digest
+            return Content(self._get(key, None)).digest_of_parts == digest
         except botocore.exceptions.ClientError as error:
             if status(error) == 404:
                 return False
@@ -337,7 +336,7 @@ class Store:
         if len(data) != answer["ContentLength"]:
             raise Damaged(f"{len(data)} bytes of {key!r} came instead of {answer['ContentLength']}.")
         in_parts = "-" in _etag(answer)
-        if self._tells_another_md5(answer, Content(data).digest if in_parts else md5(data)):
+        if self._tells_another_md5(answer, Content(data).digest_of_parts if in_parts else md5(data)):
             # What comes twice the same is not damaged on its way: then ETags are no MD5 here, or somebody
             # wrote the object in parts of another size.
             if self._get_object(key)["Body"].read() != data:

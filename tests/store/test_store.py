@@ -20,12 +20,19 @@ from langaudio.errors import LangaudioError, Unavailable
 from langaudio.settings import Settings, settings
 from langaudio.store import MissingObject, Store, default_store
 from langaudio.store.client import client_config
-from langaudio.store.content import PART_BYTES
+from langaudio.store.content import MOST_BYTES_AT_ONCE, PART_BYTES
 from tests.conftest import S3_KEYS, SOAK, free_port, settings_of
 from tests.store.faults import FAULTS, READ_TIMEOUT_S, FaultyProxy
 
 SMALLEST_PART_BYTES = 5 * 2**20
 """Servers refuse smaller parts, but for the last."""
+
+
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let objects go in parts that are larger than the smallest part."""
+    monkeypatch.setattr("langaudio.store.content.PART_BYTES", SMALLEST_PART_BYTES)
+    monkeypatch.setattr("langaudio.store.content.MOST_BYTES_AT_ONCE", SMALLEST_PART_BYTES)
 
 
 def test_what_was_put_is_what_is_got(store: Store) -> None:
@@ -109,14 +116,18 @@ def test_creating_a_bucket_twice_keeps_it(store: Store) -> None:
     assert store.get("raw/fr/a") == b"x"
 
 
+@pytest.mark.usefixtures("in_parts")
 def test_a_large_object_goes_in_parts_and_comes_whole(store: Store) -> None:
-    data = bytes(range(256)) * (2 * PART_BYTES // 256) + b"end"
+    data = bytes(range(256)) * (2 * SMALLEST_PART_BYTES // 256) + b"end"
+    sent = bytes_sent(store)
     store.put("augmented/r/fr/shard-0.tar", data)
+    assert max(sent) == SMALLEST_PART_BYTES
     assert store.get("augmented/r/fr/shard-0.tar") == data
     assert not store.unfinished_uploads()
 
 
-@pytest.mark.parametrize("size", [0, 1_000, PART_BYTES, 2 * PART_BYTES + 1])
+@pytest.mark.usefixtures("in_parts")
+@pytest.mark.parametrize("size", [0, 1_000, SMALLEST_PART_BYTES, 2 * SMALLEST_PART_BYTES + 1])
 def test_a_file_is_written_whole(store: Store, size: int) -> None:
     data = random.Random(0).randbytes(size)
     with tempfile.TemporaryFile() as file:
@@ -125,21 +136,23 @@ def test_a_file_is_written_whole(store: Store, size: int) -> None:
     assert store.get("augmented/r/fr/shard-0.tar") == data
 
 
-def test_of_a_large_file_only_parts_are_in_memory(s3_endpoint: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [MOST_BYTES_AT_ONCE, MOST_BYTES_AT_ONCE + 1])
+def test_of_a_large_file_little_is_in_memory(s3_endpoint: str, tmp_path: Path, size: int) -> None:
     # On rclone's server: that of moto is a thread of this process, and its memory would count.
-    with settings_of(s3_endpoint, tmp_path, "large-file"), tempfile.TemporaryFile() as file:
+    with settings_of(s3_endpoint, tmp_path, f"large-file-{size}"), tempfile.TemporaryFile() as file:
         store = default_store()
         store.create_bucket()
-        file.truncate(16 * PART_BYTES)
+        file.truncate(size)
         tracemalloc.start()
         store.put("augmented/r/fr/shard-0.tar", file)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         (item,) = store.list("augmented/")
-    assert item.size == 16 * PART_BYTES
+    assert item.size == size
     assert peak < 8 * PART_BYTES
 
 
+@pytest.mark.usefixtures("in_parts")
 def test_a_large_object_whose_parts_fail_leaves_none_of_them(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,7 +161,7 @@ def test_a_large_object_whose_parts_fail_leaves_none_of_them(
 
     monkeypatch.setattr(store, "_put_part", fail)
     with pytest.raises(Unavailable, match="gone"):
-        store.put("a/b", bytes(2 * PART_BYTES))
+        store.put("a/b", bytes(2 * SMALLEST_PART_BYTES))
     assert not store.unfinished_uploads()
     assert not store.exists("a/b")
 
@@ -206,12 +219,13 @@ def test_a_prefix_is_before_every_key_and_never_seen(store: Store) -> None:
     assert not part.exists("raw/fr/b")
 
 
+@pytest.mark.usefixtures("in_parts")
 def test_encryption_is_asked_for(moto_endpoint: str, tmp_path: Path) -> None:
     with settings_of(moto_endpoint, tmp_path, "encrypted", S3_ENCRYPTION="aws:kms", S3_PREFIX="team"):
         store = default_store()
         store.create_bucket()
         store.put("a/b", b"x")
-        store.put("a/c", bytes(PART_BYTES + 1))
+        store.put("a/c", bytes(SMALLEST_PART_BYTES + 1))
         store.copy("a/b", "a/d")
         for key in ("a/b", "a/c", "a/d"):
             found = store._client.head_object(Bucket="encrypted", Key=f"team/{key}")
@@ -302,10 +316,8 @@ def operate(store: Store, folder: str, number: int) -> dict[str, bytes]:
     return expected
 
 
-def test_of_many_operations_none_is_lost_doubled_or_wrong(
-    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("langaudio.store.content.PART_BYTES", SMALLEST_PART_BYTES)
+@pytest.mark.usefixtures("in_parts")
+def test_of_many_operations_none_is_lost_doubled_or_wrong(endpoint: str, tmp_path: Path) -> None:
     proxy, folders = FaultyProxy(endpoint, share=0.1, seed=1), "abcdefgh" if SOAK else "abcd"
     with (
         behind(proxy, tmp_path, "faults", len(folders)) as stores,
@@ -318,16 +330,22 @@ def test_of_many_operations_none_is_lost_doubled_or_wrong(
     assert proxy.injected.total() > (100 if SOAK else 15)
 
 
+@pytest.mark.usefixtures("in_parts")
 @pytest.mark.parametrize("fault", FAULTS[2:])
 def test_a_large_object_arrives_through_every_fault(
     endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    monkeypatch.setattr("langaudio.store.content.PART_BYTES", SMALLEST_PART_BYTES)
     data = random.Random(0).randbytes(SMALLEST_PART_BYTES + 1_000)
     proxy = FaultyProxy(endpoint, share=0.2, seed=1, faults=[fault])
-    with behind(proxy, tmp_path, f"large-{fault.replace('_', '-')}") as (store,):
-        for number in range(4):
-            store.put(f"a/{number}", data)
+    with (
+        behind(proxy, tmp_path, f"large-{fault.replace('_', '-')}") as (store,),
+        tempfile.TemporaryFile() as file,
+    ):
+        file.write(data)
+        for number, source in enumerate([data, data, file, file]):
+            if number == 3:
+                monkeypatch.setattr("langaudio.store.content.MOST_BYTES_AT_ONCE", len(data))
+            store.put(f"a/{number}", source)
             assert store.get(f"a/{number}") == data
         for left in store.unfinished_uploads():  # of a beginning whose answer was lost
             store.abort(left)
@@ -335,8 +353,9 @@ def test_a_large_object_arrives_through_every_fault(
         assert proxy.injected[fault]
 
 
+@pytest.mark.usefixtures("in_parts")
 def test_a_completion_whose_answer_is_lost_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    complete, data = store._client.complete_multipart_upload, bytes(PART_BYTES + 1)
+    complete, data = store._client.complete_multipart_upload, bytes(SMALLEST_PART_BYTES + 1)
 
     def completed_twice(**request: Any) -> Any:
         complete(**request)
@@ -347,7 +366,10 @@ def test_a_completion_whose_answer_is_lost_counts(store: Store, monkeypatch: pyt
     assert store.get("a/b") == data
 
 
-@pytest.mark.parametrize(("size", "operation"), [(1_000, "put_object"), (PART_BYTES + 1, "upload_part")])
+@pytest.mark.usefixtures("in_parts")
+@pytest.mark.parametrize(
+    ("size", "operation"), [(1_000, "put_object"), (SMALLEST_PART_BYTES + 1, "upload_part")]
+)
 def test_a_server_that_checks_nothing_is_checked(
     store: Store, monkeypatch: pytest.MonkeyPatch, size: int, operation: str
 ) -> None:
