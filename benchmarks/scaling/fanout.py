@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +28,19 @@ ONE, TWO, ONE_CORE = "one worker", "two workers", "one worker and the server on 
 
 
 def measure() -> dict[str, Any]:
-    """Augment by one worker and by two, in turn; each time under another seed, so that all is made anew."""
+    """Augment by one worker and by two, in turn, each time from the same bucket."""
     cores = sorted(os.sched_getaffinity(0))[:2]
     ways = {ONE: (cores[:1], cores), TWO: (cores, cores), ONE_CORE: (cores[:1], cores[:1])}
     with tempfile.TemporaryDirectory(prefix="langaudio-") as folder, bucket(Path(folder)) as server:
         recordings = pipeline.recordings(Path(folder), CLIP_S, RECORDINGS)
         pipeline.publish(default_store(), recordings, range(CLIPS))
-        seeds = count()
         times: dict[str, list[float]] = {way: [] for way in ways}
         for turn in range(ROUNDS):
             for way in reversed(ways) if turn % 2 else ways:
                 workers, servers = ways[way]
                 _hold(server, servers)
-                times[way].append(_augmented(workers, next(seeds)))
+                times[way].append(_augmented(workers))
+                _throw_away_shards()
     medians = {way: statistics.median(taken) for way, taken in times.items()}
     return {
         "clips": CLIPS,
@@ -60,14 +59,21 @@ def _hold(process: int, cores: Sequence[int]) -> None:
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
 
 
-def _augmented(cores: Sequence[int], seed: int) -> float:
+def _throw_away_shards() -> None:
+    # They would fill memory, as the disk's cache, and each turn would find less of it than the one before.
+    store = default_store()
+    for item in list(store.list("augmented/")):
+        store.delete(item.key)
+
+
+def _augmented(cores: Sequence[int]) -> float:
     """Return the seconds from the start of the workers, one on each core, to the end of the last."""
     begin = time.perf_counter()
     workers = [
         subprocess.Popen(
             [
                 *("taskset", "--cpu-list", str(core), sys.executable, "-m", "langaudio.cli", "augment"),
-                *(pipeline.LANGUAGE, "--part", f"{number}/{len(cores)}", "--seed", str(seed)),
+                *(pipeline.LANGUAGE, "--part", f"{number}/{len(cores)}"),
                 *("--copies", "1", "--balance-minutes", "0", "--workers", "1"),
             ],
             stdout=subprocess.DEVNULL,
