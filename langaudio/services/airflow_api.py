@@ -14,6 +14,9 @@ from langaudio.settings import settings
 
 FINAL = ("success", "failed")
 
+_PAUSES_S = (0.1, 0.3, 1.0, 3.0)
+"""Before each other try, of what SQLite could not do because somebody else wrote: nothing of it was done."""
+
 
 class AirflowApi:
     """A logged-in client of an Airflow.
@@ -101,16 +104,24 @@ class AirflowApi:
             time.sleep(poll_s)
 
     def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        try:
-            answer = self._http.request(method, path, **options)
-        except httpx.HTTPError as error:
-            raise Unavailable(f"Airflow at {self.url} does not answer ({error}): is it running?") from error
+        answer = self._asked(method, path, **options)
+        for pause_s in _PAUSES_S:
+            if not (answer.status_code == 500 and "Database error" in answer.text):
+                break
+            time.sleep(pause_s)
+            answer = self._asked(method, path, **options)
         if answer.status_code >= 500:
             raise Unavailable(f"Airflow answers {answer.status_code} to {method} {path}: {answer.text[:500]}")
         if answer.status_code >= 400:
             raise LangaudioError(f"Airflow refuses {method} {path}: {answer.text[:500]}")
         result: dict[str, Any] = answer.json()
         return result
+
+    def _asked(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise Unavailable(f"Airflow at {self.url} does not answer ({error}): is it running?") from error
 
 
 def _instance_path(instance: dict[str, Any]) -> str:
