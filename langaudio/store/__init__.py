@@ -113,7 +113,7 @@ class Store:
     def put(self, key: str, data: bytes | BinaryIO) -> None:
         """Write an object: bytes, or all of an open file, of which little at a time is in memory."""
         content = Content(data)
-        put = self._put if content.is_small else self._put_in_parts
+        put = self._put if content.goes_at_once else self._put_in_parts
         self._tried(key, lambda: put(key, content))
 
     def writing(self) -> Writing:

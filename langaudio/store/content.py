@@ -31,8 +31,8 @@ class Content:
         self.parts = range(1, math.ceil(self.size / self._part_bytes) + 1)
 
     @property
-    def is_small(self) -> bool:
-        """Whether it is written at once."""
+    def goes_at_once(self) -> bool:
+        """Whether it is small enough to be written at once."""
         return self.size <= MOST_BYTES_AT_ONCE
 
     @property
