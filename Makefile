@@ -48,7 +48,7 @@ env: ## write .env for docker-compose.yaml: secrets, and what can be set (docs/o
 	@$(PYTHON) langaudio/services/env_file.py
 
 test: setup ## run all tests
-	@$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 3 --no-loadscope-reorder
 
 check: setup ## lint, format and types
 	@$(BIN)/ruff check

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from langaudio.store import Store, keys
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from torchaudio.transforms import MelSpectrogram
 
     from langaudio.augment.transform import Transform
     from langaudio.evaluate.measures import Bin, Estimate
@@ -171,7 +172,7 @@ def corpus_speech(store: Store) -> dict[str, dict[str, float]]:
     return speech_s
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays are not compared
 class Version:
     """A clip as it is, or after a transform.
 
@@ -247,13 +248,14 @@ class _Scales:
     def __init__(self, versions: Sequence[Version], sample_rate: int) -> None:
         self._sample_rate = sample_rate
         self._longest_s = max(len(version.samples) for version in versions) / sample_rate
-        self._top_db = max(float(_log_mel(version.samples, sample_rate).max()) for version in versions)
+        self._log_mels = {version: _log_mel(version.samples, sample_rate) for version in versions}
+        self._top_db = max(float(log_mel.max()) for log_mel in self._log_mels.values())
 
     def draw(self, axes: Sequence[Axes], version: Version, *, titled: bool) -> None:
         waveform, spectrogram = axes
         duration_s = len(version.samples) / self._sample_rate
         seconds = np.arange(len(version.samples)) / self._sample_rate
-        log_mel = _log_mel(version.samples, self._sample_rate)
+        log_mel = self._log_mels[version]
         waveform.set_facecolor(_CARD)
         waveform.plot(seconds, version.samples, color=_TRAIN, linewidth=0.4)
         waveform.set(ylim=(-1.05, 1.05), xlim=(0, self._longest_s), yticks=(-1, 0, 1))
@@ -351,13 +353,19 @@ def read_clip(file: Path) -> np.ndarray:
 def _log_mel(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     """Return decibels, shape ``(bands, frames)``."""
     import torch
-    import torchaudio
 
-    energies = torchaudio.transforms.MelSpectrogram(
-        sample_rate, n_fft=1024, hop_length=sample_rate // 100, n_mels=_BANDS
-    )(torch.from_numpy(samples))
+    energies = _mel_spectrogram(sample_rate)(torch.from_numpy(samples))
     decibels: np.ndarray = 10 * np.log10(energies.numpy() + 1e-10)
     return decibels
+
+
+@lru_cache
+def _mel_spectrogram(sample_rate: int) -> MelSpectrogram:
+    import torchaudio
+
+    return torchaudio.transforms.MelSpectrogram(
+        sample_rate, n_fft=1024, hop_length=sample_rate // 100, n_mels=_BANDS
+    )
 
 
 def _curve(axes: Axes, values: Sequence[float], label: str, colour: str) -> None:

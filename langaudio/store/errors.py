@@ -10,8 +10,10 @@ from botocore.parsers import ResponseParserError
 
 from langaudio.errors import LangaudioError, Unavailable
 
+# botocore's parser says ResponseParserError of XML that is none, and ValueError of a date or a number in it.
+_GARBLED = (ResponseParserError, ValueError)
 # What breaks in mid-body comes from urllib3 as it is.
-S3_ERRORS = (boto.ClientError, boto.BotoCoreError, ResponseParserError, urllib3.exceptions.HTTPError)
+S3_ERRORS = (boto.ClientError, boto.BotoCoreError, *_GARBLED, urllib3.exceptions.HTTPError)
 
 _DAMAGED = (
     *("BadDigest", "InvalidDigest", "IncompleteBody", "XAmzContentSHA256Mismatch"),
@@ -42,7 +44,7 @@ def is_worth_another_try(error: Exception) -> bool:
     if isinstance(error, boto.EndpointConnectionError | boto.ConnectTimeoutError):
         return False  # botocore has tried; nobody is there
     in_transit = boto.HTTPClientError, boto.ResponseStreamingError, boto.IncompleteReadError
-    return isinstance(error, (Damaged, ResponseParserError, urllib3.exceptions.HTTPError, *in_transit))
+    return isinstance(error, (Damaged, *_GARBLED, urllib3.exceptions.HTTPError, *in_transit))
 
 
 def explanation(error: Exception, key: str, where: str) -> LangaudioError:

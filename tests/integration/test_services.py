@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -57,25 +58,28 @@ def test_a_taken_port_is_one_sentence(home: Path, tmp_path: Path) -> None:
     assert f"Port {settings().airflow_port}, which Airflow wants, is taken" in done.stderr
 
 
-@pytest.mark.usefixtures("first_run")
-def test_what_was_there_before_down_is_there_after_up(home: Path) -> None:
-    store = default_store()
-    objects = {item.key for item in store.list("")}
-    champion = registry.aliased(registry.CHAMPION)
-    services.down(print)
-    with pytest.raises(LangaudioError, match="does not answer"):
-        store.get("anything")
-    services.up(lambda: None, print)
-    assert {item.key for item in default_store().list("")} == objects
-    assert registry.aliased(registry.CHAMPION) == champion
-    assert AirflowApi().run("language_audio", first_run_id())["state"] == "success"
-
-
-def test_when_a_service_dies_the_others_stop_and_its_log_is_told(home: Path) -> None:
+@pytest.fixture(scope="module")
+def died(home: Path, first_run: Any) -> dict[str, Any]:
+    """The services after one of them was killed, and what there was before."""
+    before = _kept()
     root = psutil.Process(int((home / "supervisord.pid").read_text()))
     victim = next(one for one in root.children() if "rclone" in one.name())
     victim.send_signal(signal.SIGKILL)
     root.wait(60)
+    return before
+
+
+def _kept() -> dict[str, Any]:
+    """Return what a restart must not change."""
+    return {
+        "objects": {item.key for item in default_store().list("")},
+        "champion": registry.aliased(registry.CHAMPION),
+        "run": AirflowApi().run("language_audio", first_run_id()),
+    }
+
+
+@pytest.mark.usefixtures("died")
+def test_when_a_service_dies_the_others_stop_and_its_log_is_told(home: Path) -> None:
     assert not services.running(home)
     note = services.death_note(home)
     assert note
@@ -84,5 +88,18 @@ def test_when_a_service_dies_the_others_stop_and_its_log_is_told(home: Path) -> 
     for service in services.listening(settings()):
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", int(service.url.rsplit(":", 1)[1]))) != 0
+
+
+def test_what_was_there_before_is_there_after_up(home: Path, died: dict[str, Any]) -> None:
     services.up(lambda: None, print)
     assert services.death_note(home) is None
+    assert _kept() == died
+
+
+@pytest.mark.usefixtures("died")
+def test_after_down_nothing_answers(home: Path) -> None:
+    services.down(print)
+    assert not services.running(home)
+    assert services.death_note(home) is None
+    with pytest.raises(LangaudioError, match="does not answer"):
+        default_store().get("anything")

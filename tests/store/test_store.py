@@ -353,6 +353,22 @@ def test_a_large_object_arrives_through_every_fault(
         assert proxy.injected[fault]
 
 
+def test_an_answer_with_a_date_that_is_none_is_asked_for_again(endpoint: str, tmp_path: Path) -> None:
+    class Garbling(FaultyProxy):
+        def _flipped(self, body: bytes) -> bytes:
+            return body.replace(b"<LastModified>2", b"<LastModified>?")
+
+    proxy = Garbling(endpoint, share=0.3, seed=1, faults=["flipped_answer"])
+    with behind(proxy, tmp_path, "garbled") as (store,):
+        store.put("a", b"data")
+        for number in range(10):
+            store.copy("a", f"b/{number}")
+        assert {item.key: store.get(item.key) for item in store.list("b/")} == {
+            f"b/{number}": b"data" for number in range(10)
+        }
+    assert proxy.injected.total() >= 3
+
+
 @pytest.mark.usefixtures("in_parts")
 def test_a_completion_whose_answer_is_lost_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     complete, data = store._client.complete_multipart_upload, bytes(SMALLEST_PART_BYTES + 1)
