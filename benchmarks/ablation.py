@@ -133,7 +133,7 @@ def _measure(trial: str, division: int, until: float) -> dict[str, Any] | None:
             names,
             written(
                 learned,
-                augment.Recipe("ablation", Compose(recipe)),
+                augment.Recipe("ablation", Compose(recipe)) if recipe else augment.load("default"),
                 COPIES if recipe else 0,
                 Path(folder) / "speech",
             ),

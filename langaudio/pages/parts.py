@@ -17,6 +17,9 @@ from langaudio.workers import Workers
 class Parts:
     """One of each, made when the application is.
 
+    Args:
+        processes: readers and workers of the caller's, who ends them; else they end with the application.
+
     Attributes:
         readers: processes that read catalogs.
         workers: processes for what takes longer, so that nobody who only looks waits for it.
@@ -26,9 +29,9 @@ class Parts:
         augmentations: what recipes did to clips lately.
     """
 
-    def __init__(self, readers: Workers | None = None, workers: Workers | None = None) -> None:
-        self.readers = readers or Workers()
-        self.workers = workers or Workers()
+    def __init__(self, processes: tuple[Workers, Workers] | None = None) -> None:
+        self._are_ours = processes is None
+        self.readers, self.workers = processes or (Workers(), Workers())
         self.corpus = Corpus(self.readers)
         self.models = Models(self.workers)
         self.pictures = Pictures(self.workers)
@@ -41,8 +44,9 @@ class Parts:
         try:
             yield
         finally:
-            self.readers.close()
-            self.workers.close()
+            if self._are_ours:
+                self.readers.close()
+                self.workers.close()
 
 
 def _parts(request: Request) -> Parts:

@@ -35,7 +35,7 @@ from tests.integration.story import (
 
 BY_HAND, NIGHT, BACKFILL = "language_audio", "nightly_recrawl", "backfill_languages"
 DAY = "2000-01-01"
-EPOCHS = 20
+EPOCHS = 10
 """So many that a training can be ended among them."""
 
 FORBIDDEN = "it"

@@ -53,7 +53,7 @@ def configured(
 @pytest.fixture
 def parts(processes: tuple[Workers, Workers]) -> Parts:
     """Empty caches."""
-    return Parts(*processes)
+    return Parts(processes)
 
 
 @pytest.fixture
