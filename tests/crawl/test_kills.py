@@ -123,6 +123,6 @@ def test_a_run_that_was_killed_ends_as_if_nothing_had_happened(
     assert not run()
     assert content(store) == undisturbed
     assert [one.outcome for one in journal.read(store, "fr")] == ["done"]
-    # What had been staged was not fetched again.
-    assert len(library.audio_asked()) == 11 - len(staged)
+    # What had been staged was not fetched again, nor what was on its way to the bucket and arrived later.
+    assert 11 - len(fetched) - 1 <= len(library.audio_asked()) <= 11 - len(staged)
     assert len(fetched & set(library.audio_asked())) <= len(fetched) - len(staged) + 1
