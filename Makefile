@@ -47,6 +47,7 @@ status: setup ## show which of them run
 env: ## write .env for docker-compose.yaml: secrets, and what can be set (docs/operations.md)
 	@$(PYTHON) langaudio/services/env_file.py
 
+# Two cores have work for three: tests wait for servers, pauses and processes of their own.
 test: setup ## run all tests
 	@$(BIN)/python -m pytest --numprocesses 3 --no-loadscope-reorder
 
