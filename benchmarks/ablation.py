@@ -62,6 +62,8 @@ TRANSFORMS: dict[str, list[Augmenter]] = {
 
 AS_IT_IS = Hyperparameters()
 CHOICES: dict[str, Hyperparameters] = {
+    "half the planes": replace(AS_IT_IS, network=replace(AS_IT_IS.network, planes=(8, 16, 16))),
+    "twice the planes": replace(AS_IT_IS, network=replace(AS_IT_IS.network, planes=(32, 64, 64))),
     "no slopes": replace(AS_IT_IS, network=replace(AS_IT_IS.network, slopes=False)),
     "96 channels": replace(AS_IT_IS, network=replace(AS_IT_IS.network, channels=96)),
     "256 channels": replace(AS_IT_IS, network=replace(AS_IT_IS.network, channels=256)),

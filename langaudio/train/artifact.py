@@ -22,7 +22,7 @@ from langaudio.train.network import LanguageNetwork, NetworkSettings
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 def save_model(model: LanguageNetwork, calibration: Calibration, folder: Path) -> None:
@@ -63,6 +63,7 @@ def _settings(described: dict) -> NetworkSettings:
     return NetworkSettings(
         **described
         | {
+            "planes": tuple(described["planes"]),
             "kernel_sizes": tuple(described["kernel_sizes"]),
             "features": FeatureSettings(**described["features"]),
         }

@@ -1,9 +1,10 @@
 """The network: waveform in, log-probabilities of the languages out, any length in between.
 
-A one-dimensional CNN over log-mels and their slopes over time [1]. Each block is a convolution over frames
-and channels, weighs its channels by what the whole recording sounds like (squeeze-excitation [2]), and adds
-its input. The recording becomes one vector by attentive statistics pooling [3]: mean and standard deviation
-over time, of the frames that matter.
+A CNN over log-mels and their slopes over time [1]. First come convolutions over bands and frames alike: what
+another voice says a few bands higher or lower meets the same filters. Then come blocks, each of which is a
+convolution over frames, weighs its channels by what the whole recording sounds like (squeeze-excitation [2]),
+and adds its input. The recording becomes one vector by attentive statistics pooling [3]: mean and standard
+deviation over time, of the frames that matter.
 
 [1] Furui, "Speaker-Independent Isolated Word Recognition Using Dynamic Features of Speech Spectrum", 1986.
 [2] Hu et al., "Squeeze-and-Excitation Networks", 2018.
@@ -12,6 +13,7 @@ over time, of the frames that matter.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 
 from langaudio.audio import SAMPLE_RATE
 from langaudio.train.features import FeatureSettings, LogMel
-from langaudio.train.processes import BatchNorm
+from langaudio.train.processes import BatchNorm1d, BatchNorm2d
 from langaudio.voting import WINDOW_S, window_begins
 
 _SLOPE_SCALE = 3.0  # brings the slopes of speech to about the size of its log-mels
@@ -31,6 +33,7 @@ class NetworkSettings:
     """The size of the network.
 
     Attributes:
+        planes: widths of the convolutions over bands and frames, each of which halves the bands.
         channels: width of every block.
         kernel_sizes: frames that each block sees at once, one number a block; odd.
         halve_after: number of blocks at 20 ms a frame; those that follow work at 40 ms.
@@ -41,6 +44,7 @@ class NetworkSettings:
         features: the front end.
     """
 
+    planes: tuple[int, ...] = (16, 32, 32)
     channels: int = 160
     kernel_sizes: tuple[int, ...] = (5, 5, 5, 5)
     halve_after: int = 1
@@ -66,13 +70,9 @@ class LanguageNetwork(nn.Module):
         self.languages = list(languages)
         self.settings = settings or NetworkSettings()
         width = self.settings.channels
-        told = (1 + self.settings.slopes) * self.settings.features.mels
         self.log_mel = LogMel(self.settings.features)
-        self.stem = nn.Sequential(
-            nn.Conv1d(told, width, kernel_size=5, stride=2, padding=2, bias=False),
-            BatchNorm(width),
-            nn.SiLU(),
-        )
+        planes = (1 + self.settings.slopes, *self.settings.planes)
+        self.stem = _Stem(planes, self.settings.features.mels, width)
         blocks: list[nn.Module] = [
             _Block(width, size, self.settings.squeezed) for size in self.settings.kernel_sizes
         ]
@@ -80,7 +80,7 @@ class LanguageNetwork(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.pooling = _AttentiveStatistics(width, self.settings.attention)
         self.head = nn.Sequential(
-            BatchNorm(2 * width),
+            BatchNorm1d(2 * width),
             nn.Dropout(self.settings.dropout),
             nn.Linear(2 * width, len(self.languages)),
         )
@@ -100,9 +100,8 @@ class LanguageNetwork(nn.Module):
 
     def classify(self, log_mel: Tensor) -> Tensor:
         """Shape: ``(batch, mels, frames)`` → ``(batch, languages)``. Training masks what it hands in."""
-        if self.settings.slopes:
-            log_mel = torch.cat([log_mel, _SLOPE_SCALE * _slopes(log_mel)], dim=1)
-        pooled = self.pooling(self.blocks(self.stem(log_mel)))
+        planes = [log_mel, _SLOPE_SCALE * _slopes(log_mel)] if self.settings.slopes else [log_mel]
+        pooled = self.pooling(self.blocks(self.stem(torch.stack(planes, dim=1))))
         return torch.log_softmax(self.head(pooled), dim=-1)
 
 
@@ -139,12 +138,35 @@ def _slopes(log_mel: Tensor) -> Tensor:
     return (after1 - before1 + 2 * (after2 - before2)) / 10
 
 
+class _Stem(nn.Module):
+    """Shape: ``(batch, planes, mels, frames)`` → ``(batch, channels, half of the frames)``."""
+
+    def __init__(self, planes: Sequence[int], mels: int, width: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for number, (before, after) in enumerate(itertools.pairwise(planes)):
+            over_frames = 1 if number else 2
+            layers += [
+                nn.Conv2d(before, after, 3, stride=(2, over_frames), padding=1, bias=False),
+                BatchNorm2d(after),
+                nn.SiLU(),
+            ]
+            mels = -(-mels // 2)
+        self.over_bands = nn.Sequential(*layers)
+        self.mix = nn.Sequential(
+            nn.Conv1d(planes[-1] * mels, width, 1, bias=False), BatchNorm1d(width), nn.SiLU()
+        )
+
+    def forward(self, planes: Tensor) -> Tensor:
+        return self.mix(self.over_bands(planes).flatten(1, 2))
+
+
 class _Block(nn.Module):
     def __init__(self, width: int, kernel_size: int, squeezed: int) -> None:
         super().__init__()
         self.mix = nn.Sequential(
             nn.Conv1d(width, width, kernel_size, padding=kernel_size // 2, bias=False),
-            BatchNorm(width),
+            BatchNorm1d(width),
             nn.SiLU(),
         )
         self.excite = nn.Sequential(

@@ -82,7 +82,7 @@ def run_on(number: int, arguments: Sequence[str]) -> dict[str, Any]:
     return report
 
 
-class BatchNorm(nn.BatchNorm1d):
+class _BatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch normalisation by the statistics of all processes' shares of a batch, on a CPU too.
 
     torch's own ``SyncBatchNorm`` is for GPUs alone.
@@ -112,3 +112,11 @@ class BatchNorm(nn.BatchNorm1d):
         scale = self.weight / (variance + self.eps).sqrt()
         normalised: Tensor = wide * scale.view(shape) + (self.bias - mean * scale).view(shape)
         return normalised.to(values.dtype)
+
+
+class BatchNorm1d(_BatchNorm, nn.BatchNorm1d):
+    """``torch.nn.BatchNorm1d`` over the whole batch."""
+
+
+class BatchNorm2d(_BatchNorm, nn.BatchNorm2d):
+    """``torch.nn.BatchNorm2d`` over the whole batch."""

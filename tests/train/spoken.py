@@ -29,7 +29,7 @@ from langaudio.train.artifact import save_model
 from langaudio.train.network import LanguageNetwork, NetworkSettings
 
 RECIPE = "0123456789ab"
-TINY = NetworkSettings(channels=24, kernel_sizes=(5, 7), squeezed=8, attention=16)
+TINY = NetworkSettings(planes=(4, 8), channels=24, kernel_sizes=(5, 7), squeezed=8, attention=16)
 SIDES = ("train", "train", "dev", "test")  # of the speakers, in turn
 
 _SENTENCES = {

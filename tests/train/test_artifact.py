@@ -14,7 +14,9 @@ from langaudio.train.artifact import load_model, save_model
 from langaudio.train.features import FeatureSettings
 from langaudio.train.network import LanguageNetwork, NetworkSettings
 
-SETTINGS = NetworkSettings(channels=16, kernel_sizes=(3, 5), squeezed=4, features=FeatureSettings(mels=40))
+SETTINGS = NetworkSettings(
+    planes=(4, 8), channels=16, kernel_sizes=(3, 5), squeezed=4, features=FeatureSettings(mels=40)
+)
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def test_a_model_of_another_format_is_refused(network: LanguageNetwork, tmp_path
     save_model(network, Calibration(), tmp_path)
     description = json.loads((tmp_path / "model.json").read_text())
     (tmp_path / "model.json").write_text(json.dumps(description | {"format": 7}))
-    with pytest.raises(LangaudioError, match="has format 7 and this langaudio reads 2"):
+    with pytest.raises(LangaudioError, match="has format 7 and this langaudio reads 3"):
         load_model(tmp_path)
 
 

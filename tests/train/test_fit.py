@@ -35,13 +35,13 @@ from tests.conftest import S3_KEYS
 from tests.train import spoken
 
 LANGUAGES = ["de", "fr", "ru"]
-EPOCHS = 6
+EPOCHS = 9
 SMALL = Hyperparameters(
     batch_size=16,
     crop_s=1.0,
     peak_lr=1e-2,
     averaging=0.9,
-    network=NetworkSettings(channels=48, kernel_sizes=(5, 7, 9), squeezed=8, attention=16),
+    network=NetworkSettings(planes=(8, 16, 16), channels=48, kernel_sizes=(5, 7, 9), squeezed=8, attention=16),
 )
 
 
@@ -209,7 +209,7 @@ def test_a_champion_of_another_version_is_no_obstacle(
 ) -> None:
     older = spoken.run_of(spoken.constant(LANGUAGES[:2], "de"))
     description = registry.model_folder(older) / "model.json"
-    description.write_text(description.read_text().replace('"format": 2', '"format": 0'))
+    description.write_text(description.read_text().replace('"format": 3', '"format": 0'))
     registry.set_alias(registry.CHAMPION, registry.register(older))
     try:
         anew = train(trained.store, LANGUAGES, recipe_id=spoken.RECIPE, epochs=1, hyperparameters=SMALL)

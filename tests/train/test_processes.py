@@ -12,17 +12,17 @@ import torch
 
 from langaudio.errors import LangaudioError
 from langaudio.services.config import PROJECT
-from langaudio.train.processes import BatchNorm, Place, run_on
+from langaudio.train.processes import BatchNorm1d, BatchNorm2d, Place, run_on
 
 NORMALISED = """
 import sys
 import torch
-from langaudio.train.processes import BatchNorm, Place
+from langaudio.train.processes import BatchNorm2d, Place
 place = Place.of_this_process()
 torch.distributed.init_process_group("gloo")
 torch.manual_seed(0)
-values = torch.randn(8, 5, 30, requires_grad=True)
-norm = BatchNorm(5)
+values = torch.randn(8, 5, 4, 30, requires_grad=True)
+norm = BatchNorm2d(5)
 out = norm(values[place.share(8)])
 (out.square() * torch.arange(30)).sum().backward()
 torch.distributed.all_reduce(values.grad)
@@ -41,8 +41,8 @@ def test_batches_are_normalised_as_if_one_process_had_them(tmp_path: Path) -> No
     subprocess.run([sys.executable, *torchrun, script, told], check=True, env=environment)
     on_two = torch.load(told, weights_only=True)
     torch.manual_seed(0)
-    values = torch.randn(8, 5, 30, requires_grad=True)
-    alone = torch.nn.BatchNorm1d(5)
+    values = torch.randn(8, 5, 4, 30, requires_grad=True)
+    alone = torch.nn.BatchNorm2d(5)
     out = alone(values)
     (out.square() * torch.arange(30)).sum().backward()
     torch.testing.assert_close(on_two["out"], out[:4])
@@ -52,8 +52,9 @@ def test_batches_are_normalised_as_if_one_process_had_them(tmp_path: Path) -> No
 
 
 def test_alone_it_is_the_usual_normalisation() -> None:
-    values = torch.randn(8, 5, 30)
-    torch.testing.assert_close(BatchNorm(5)(values), torch.nn.BatchNorm1d(5)(values), rtol=0, atol=0)
+    frames, bands = torch.randn(8, 5, 30), torch.randn(8, 5, 4, 30)
+    torch.testing.assert_close(BatchNorm1d(5)(frames), torch.nn.BatchNorm1d(5)(frames), rtol=0, atol=0)
+    torch.testing.assert_close(BatchNorm2d(5)(bands), torch.nn.BatchNorm2d(5)(bands), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(("number", "processes"), [(32, 1), (32, 2), (32, 3), (6, 4), (7, 2)])
