@@ -41,7 +41,9 @@ SMALL = Hyperparameters(
     crop_s=1.0,
     peak_lr=1e-2,
     averaging=0.9,
-    network=NetworkSettings(planes=(8, 16, 16), channels=48, kernel_sizes=(5, 7, 9), squeezed=8, attention=16),
+    network=NetworkSettings(
+        planes=(8, 16, 16), channels=48, kernel_sizes=(5, 7, 9), squeezed=8, attention=16
+    ),
 )
 
 
