@@ -135,7 +135,8 @@ def _measure(trial: str, division: int, until: float) -> dict[str, Any] | None:
             names,
             written(
                 learned,
-                augment.Recipe("ablation", Compose(recipe)) if recipe else augment.load("default"),
+                # Without a copy no recipe is asked, and there is none without transforms.
+                augment.Recipe("ablation", Compose(recipe or TRANSFORMS[DEFAULT])),
                 COPIES if recipe else 0,
                 Path(folder) / "speech",
             ),

@@ -17,6 +17,7 @@ import pytest
 from langaudio import registry, services
 from langaudio.errors import LangaudioError
 from langaudio.services.airflow_api import AirflowApi
+from langaudio.services.watch import DEATH_NOTE
 from langaudio.settings import settings
 from langaudio.store import default_store
 from tests.integration.conftest import first_run_id
@@ -58,15 +59,16 @@ def test_a_taken_port_is_one_sentence(home: Path, tmp_path: Path) -> None:
     assert f"Port {settings().airflow_port}, which Airflow wants, is taken" in done.stderr
 
 
-@pytest.fixture(scope="module")
-def died(home: Path, first_run: Any) -> dict[str, Any]:
-    """The services after one of them was killed, and what there was before."""
+@pytest.mark.usefixtures("first_run")
+def test_what_was_there_before_down_is_there_after_up(home: Path) -> None:
     before = _kept()
-    root = psutil.Process(int((home / "supervisord.pid").read_text()))
-    victim = next(one for one in root.children() if "rclone" in one.name())
-    victim.send_signal(signal.SIGKILL)
-    root.wait(60)
-    return before
+    services.down(print)
+    with pytest.raises(LangaudioError, match="does not answer"):
+        default_store().get("anything")
+    (home / DEATH_NOTE).write_text("s3 ended by itself, long ago.")
+    services.up(lambda: None, print)
+    assert _kept() == before
+    assert services.death_note(home) is None
 
 
 def _kept() -> dict[str, Any]:
@@ -78,8 +80,11 @@ def _kept() -> dict[str, Any]:
     }
 
 
-@pytest.mark.usefixtures("died")
 def test_when_a_service_dies_the_others_stop_and_its_log_is_told(home: Path) -> None:
+    root = psutil.Process(int((home / "supervisord.pid").read_text()))
+    victim = next(one for one in root.children() if "rclone" in one.name())
+    victim.send_signal(signal.SIGKILL)
+    root.wait(60)
     assert not services.running(home)
     note = services.death_note(home)
     assert note
@@ -88,18 +93,3 @@ def test_when_a_service_dies_the_others_stop_and_its_log_is_told(home: Path) -> 
     for service in services.listening(settings()):
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", int(service.url.rsplit(":", 1)[1]))) != 0
-
-
-def test_what_was_there_before_is_there_after_up(home: Path, died: dict[str, Any]) -> None:
-    services.up(lambda: None, print)
-    assert services.death_note(home) is None
-    assert _kept() == died
-
-
-@pytest.mark.usefixtures("died")
-def test_after_down_nothing_answers(home: Path) -> None:
-    services.down(print)
-    assert not services.running(home)
-    assert services.death_note(home) is None
-    with pytest.raises(LangaudioError, match="does not answer"):
-        default_store().get("anything")
