@@ -38,7 +38,7 @@ except LangaudioError:
 """
 
 A_TICK_S = 0.1
-"""By so much a request may be noted late where it arrives."""
+"""By so much a request may be noted late, where it arrives or where it begins to wait."""
 
 Set = Callable[..., None]
 
@@ -132,7 +132,7 @@ def test_a_wait_that_the_site_asks_for_is_waited_out(store: Store, library: Libr
     first, second = (number for number, address in enumerate(library.asked) if address == FILE)
     assert library.times[second] - library.times[first] >= 1 - A_TICK_S
     assert second == first + 1  # nothing else was asked meanwhile
-    assert stats["waited_s"] >= 1
+    assert stats["waited_s"] > 1 - A_TICK_S
 
 
 def test_a_wait_beyond_the_limit_is_left_for_later(store: Store, library: Library, let: Set) -> None:
@@ -274,7 +274,7 @@ def test_a_crawl_delay_is_obeyed(store: Store, library: Library) -> None:
     gaps = [later - sooner for sooner, later in itertools.pairwise(library.times)]
     assert min(gaps) > 0.3 - A_TICK_S
     assert sum(gaps) > 0.3 * len(gaps) - A_TICK_S
-    assert stats["waited_s"] > 0.29 * (len(gaps) - 1)
+    assert stats["waited_s"] > 0.3 * (len(gaps) - 1) - A_TICK_S
 
 
 def test_a_page_that_no_design_has_is_kept_and_fails_the_crawl(store: Store, library: Library) -> None:
