@@ -1,24 +1,48 @@
-"""The command line as a user meets it: a process, its output, its exit status."""
+"""The command line as a user meets it: its output, its exit status.
+
+Most commands run in the tests' own process, which has imported what they need; what has to do with starting
+is seen in processes of their own.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
+from langaudio import cli
 from langaudio.calibration import Calibration
-from langaudio.settings import Settings
-from langaudio.store import Store
+from langaudio.settings import Settings, settings
+from langaudio.store import Store, default_store
 from langaudio.train.artifact import save_model
 from tests.conftest import free_port
 from tests.train import spoken as speech
 
+Done = subprocess.CompletedProcess[str]
 
-def langaudio(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+
+def langaudio(*arguments: str, **variables: str) -> Done:
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["langaudio", *arguments])
+        for name, value in variables.items():
+            patch.setenv(f"LANGAUDIO_{name}", value)
+        _forget_cached()
+        try:
+            cli.main()
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+    _forget_cached()
+    return Done(arguments, status, out.getvalue(), err.getvalue())
+
+
+def process(*arguments: str, **variables: str) -> Done:
     return subprocess.run(
         [sys.executable, "-m", "langaudio.cli", *arguments],
         env={**os.environ, **{f"LANGAUDIO_{name}": value for name, value in variables.items()}},
@@ -28,7 +52,12 @@ def langaudio(*arguments: str, **variables: str) -> subprocess.CompletedProcess[
     )
 
 
-def sentence(done: subprocess.CompletedProcess[str]) -> str:
+def _forget_cached() -> None:
+    settings.cache_clear()
+    default_store.cache_clear()
+
+
+def sentence(done: Done) -> str:
     """Return what a refused command said: one line, status 2, nothing on standard output."""
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
@@ -40,7 +69,7 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.mark.usefixtures("store")
 def test_a_wrong_language_is_refused() -> None:
-    assert "did you mean 'fr'" in sentence(langaudio("crawl", "frr", "--source", "demo"))
+    assert "did you mean 'fr'" in sentence(process("crawl", "frr", "--source", "demo"))
 
 
 @pytest.mark.usefixtures("store")
@@ -84,7 +113,7 @@ def test_an_unreachable_mlflow_is_told_once(tmp_path: Path) -> None:
     recording.write_bytes(b"")
     away = f"http://127.0.0.1:{free_port()}"
     for command in (["identify", str(recording)], ["rollback"]):
-        done = langaudio(*command, MLFLOW_URI=away)
+        done = process(*command, MLFLOW_URI=away)
         assert f"MLflow at {away} does not answer as it should (" in sentence(done)
         assert done.stderr.count("\n") == 1
 
@@ -129,7 +158,7 @@ def test_a_recording_is_identified_and_laid_out_by_a_model_of_ones_own(tmp_path:
     model, recording = str(tmp_path / "model.onnx"), str(tmp_path / "a.mp3")
     done = langaudio("identify", recording, "--json", "--model", model)
     assert [answer["language"] for answer in json.loads(done.stdout)] == ["fr"]
-    assert "French (fr)" in langaudio("identify", recording, MODEL=model).stdout
+    assert "French (fr)" in process("identify", recording, MODEL=model).stdout
     done = langaudio("identify", recording, "--json", "--among", "de", "--model", model)
     assert [answer["language"] for answer in json.loads(done.stdout)] == ["de"]
     picture = tmp_path / "a.png"
@@ -154,7 +183,7 @@ def test_going_back_without_a_champion_is_told() -> None:
 
 
 def test_a_wrong_setting_is_named(configured: Settings) -> None:
-    assert "LANGAUDIO_S3_PORT='many'" in sentence(langaudio("augment", "fr", S3_PORT="many"))
+    assert "LANGAUDIO_S3_PORT='many'" in sentence(process("augment", "fr", S3_PORT="many"))
 
 
 @pytest.mark.usefixtures("configured")
@@ -196,7 +225,7 @@ def test_every_stage_explains_itself(stage: str) -> None:
 
 def test_crawl_reports_as_json(store: Store, small_site: object, serve: object) -> None:
     url = serve(small_site)  # type: ignore[operator]
-    done = langaudio("crawl", "fr", "--source", "demo", "--limit", "2", DEMO_URL=url)
+    done = process("crawl", "fr", "--source", "demo", "--limit", "2", DEMO_URL=url)
     report = json.loads(done.stdout)
     assert report["seen"] == 2
     assert report["run_id"].startswith("manual-")

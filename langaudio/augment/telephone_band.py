@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 import soxr
 
 from langaudio.augment.transform import Audio, BadParameter, Drawn, Transform
@@ -90,6 +89,8 @@ def _resampled(samples: Audio, from_rate: int, to_rate: int) -> Audio:
 
 def _filtered(samples: Audio) -> Audio:
     """Filter by overlap-add, without delay; shape ``(samples,)``."""
+    import scipy.fft  # takes a third of the time in which all else is imported
+
     half = _TAPS // 2
     step = _BLOCK - _TAPS + 1
     blocks = -(-len(samples) // step)
@@ -109,6 +110,8 @@ def _filtered(samples: Audio) -> Audio:
 @lru_cache(maxsize=1)
 def _band() -> npt.NDArray[np.complex64]:
     """Return the spectrum of the filter: a difference of two sincs under a Kaiser window."""
+    import scipy.fft
+
     time = np.arange(_TAPS) - _TAPS // 2
     ideal = [2 * edge / _RATE * np.sinc(2 * edge / _RATE * time) for edge in (_LOW, _HIGH)]
     taps = (ideal[1] - ideal[0]) * np.kaiser(_TAPS, 5.0)

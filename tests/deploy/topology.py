@@ -164,7 +164,8 @@ class Topology:
             assert self._processes[name].poll() is None, f"{name} ended:\n{self.log(name)[-3000:]}"
             return self.well(service, replica)
 
-        until(well, f"{name} is well", timeout_s)
+        # Each question is a process, and takes time from what it asks about.
+        until(well, f"{name} is well", timeout_s, every_s=1)
 
     def listening(self) -> set[str]:
         """Return the addresses that processes of the topology listen on."""
@@ -264,12 +265,12 @@ class Topology:
             )
 
 
-def until(holds: Callable[[], object], what: str, timeout_s: float = 240) -> None:
+def until(holds: Callable[[], object], what: str, timeout_s: float = 240, every_s: float = 0.25) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}"
-        time.sleep(0.25)
+        time.sleep(every_s)
 
 
 def _as_host(name: str, command: list[str]) -> list[str]:
