@@ -137,12 +137,13 @@ def _augmentation() -> dict[str, Param]:
 def _training() -> dict[str, Param]:
     return {
         "epochs": Param(
-            12,
+            40,
             type="integer",
             minimum=1,
             maximum=1000,
             title="Epochs",
-            description="Passes over the training speech.",
+            description="How long to train, at most: it ends early where nothing gets better. "
+            "An hour of speech wants 40; ten hours do with fewer.",
             section="Training",
         ),
         "min_change_percent": Param(

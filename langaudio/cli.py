@@ -175,7 +175,7 @@ def preview(
 def train(
     languages: Languages,
     recipe: Recipe = "default",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training speech, at most.")] = 12,
+    epochs: Annotated[int, typer.Option(min=1, help="How long to train, at most.")] = 40,
     seed: Seed = 0,
     start: Annotated[
         Literal["champion", "scratch"],
@@ -432,12 +432,14 @@ def demo(
     corpus: Annotated[
         Path | None, typer.Option(help="Serve the recordings of this folder (with manifest.csv) instead.")
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training speech.")] = 16,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="How long to train: 16 for the synthetic voices, else 40.")
+    ] = None,
 ) -> None:
     """Start everything and run the whole job in Airflow, from a demo site to identified clips."""
     from langaudio.demo.run import run
 
-    run(corpus, epochs)
+    run(corpus, epochs or (16 if corpus is None else 40))
 
 
 def _tags(among: str) -> list[str]:

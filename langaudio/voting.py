@@ -1,4 +1,4 @@
-"""How a clip is heard: through windows as long as a training crop, whose votes make one answer.
+"""How a clip is heard: through windows, whose votes make one answer.
 
 Training hears its dev clips so, and so does whoever serves the network.
 """
@@ -11,8 +11,8 @@ import numpy as np
 
 from langaudio.audio import SAMPLE_RATE
 
-WINDOW_S = 3.0
-"""Seconds: the length of a training crop, and of the windows that a clip is heard through."""
+WINDOW_S = 5.0
+"""Seconds: the length of the windows. A network that learned from shorter crops hears more in them."""
 
 
 def window_begins(samples: int, window_s: float = WINDOW_S) -> list[int]:
@@ -20,8 +20,8 @@ def window_begins(samples: int, window_s: float = WINDOW_S) -> list[int]:
 
     A segment that is shorter than a window is a window by itself.
 
-    >>> window_begins(4 * SAMPLE_RATE)
-    [0, 16000]
+    >>> window_begins(7 * SAMPLE_RATE)
+    [0, 32000]
     """
     size = min(samples, round(window_s * SAMPLE_RATE))
     number = math.ceil(samples / size)

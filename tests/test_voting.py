@@ -22,7 +22,7 @@ def test_windows_cover_a_segment_from_end_to_end(samples: int, window_s: float) 
 
 
 def test_windows_are_cut_where_they_begin() -> None:
-    segment = np.arange(4 * SAMPLE_RATE, dtype=np.float32)
+    segment = np.arange(8 * SAMPLE_RATE, dtype=np.float32)
     cut = windows(segment)
     assert cut.shape == (2, round(WINDOW_S * SAMPLE_RATE))
     assert cut[:, 0].tolist() == window_begins(len(segment))

@@ -32,9 +32,9 @@ from langaudio.train.data import Crops, Noise, Speech
 from langaudio.train.features import SpecAugment
 from langaudio.train.fit import Hyperparameters, fit, share_of_peak
 from langaudio.train.network import LanguageNetwork
-from langaudio.voting import WINDOW_S, vote, windows
+from langaudio.voting import vote, windows
 
-BATCH_SIZE = 32
+BATCH_SIZE, CROP_S = 32, Hyperparameters().crop_s
 _LOOKS = 12  # at the speakers that the weights are chosen by
 
 Ask = Callable[[Tensor], Tensor]
@@ -267,8 +267,8 @@ def _crops(task: Task, epoch: int) -> Crops:
     return Crops(
         task.speech,
         task.languages,
-        number=round(3 * spoken_s / WINDOW_S),
-        crop_s=WINDOW_S,
+        number=round(3 * spoken_s / CROP_S),
+        crop_s=CROP_S,
         batch_size=BATCH_SIZE,
         max_speed_change=0.1 if augmented else 0.0,
         noise=Noise() if augmented else Noise(share=0.0),

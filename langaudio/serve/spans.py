@@ -1,6 +1,6 @@
 """Who speaks which language when, in a recording of any length.
 
-The recording is heard window by window. A window of three seconds says less than a clip, so neighbours are
+The recording is heard window by window. A window of a few seconds says less than a clip, so neighbours are
 heard together: of all ways to lay languages over the windows the likeliest is taken, where each change of
 language costs as much as ``CHANGE`` says (Viterbi, 1967). Decoding, detection of speech and the network all
 work on what is read; what is kept of an hour are some numbers a window.

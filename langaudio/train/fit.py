@@ -30,7 +30,6 @@ from langaudio.train.data import Crops, Noise, Speech
 from langaudio.train.features import SpecAugment
 from langaudio.train.network import LanguageNetwork, NetworkSettings, clip_log_probabilities
 from langaudio.train.processes import ALONE, Place
-from langaudio.voting import WINDOW_S
 
 _MOST_LOADERS = 8
 
@@ -60,7 +59,7 @@ class Hyperparameters:
 
     rounds: int = 3
     batch_size: int = 32
-    crop_s: float = WINDOW_S
+    crop_s: float = 3.0
     max_speed_change: float = 0.1
     noise: Noise = field(default_factory=Noise)
     spec_augment: SpecAugment = field(default_factory=SpecAugment)
@@ -119,7 +118,7 @@ def fit(
             gradient_clip_val=hyper.max_gradient,
             callbacks=[
                 WeightAveraging(avg_fn=_running_average(hyper.averaging)),
-                EarlyStopping(STANDING, mode="max", patience=max(5, math.ceil(hyper.patience * epochs))),
+                EarlyStopping(STANDING, mode="min", patience=max(5, math.ceil(hyper.patience * epochs))),
                 *callbacks,
                 Keeper(scratch, keep),
             ],
@@ -219,13 +218,9 @@ class _Fitting(lightning.LightningModule):
         self._dev_loss.update(-log_probabilities[label])
 
     def on_validation_epoch_end(self) -> None:
-        macro_f1, loss = self._f1.compute(), self._dev_loss.compute()
-        self._f1.reset()
-        self._dev_loss.reset()
-        self.log("dev_loss", loss)
-        self.log("dev_macro_f1", macro_f1)
-        # Few dev clips mean many ties; of two equal epochs the one that is surer of itself is better.
-        self.log(STANDING, macro_f1 - 1e-4 * loss)
+        for name, metric in (("dev_loss", self._dev_loss), ("dev_macro_f1", self._f1)):
+            self.log(name, metric.compute())
+            metric.reset()
 
     def configure_optimizers(self) -> Any:
         matrices = [weights for weights in self.network.parameters() if weights.ndim > 1]

@@ -106,7 +106,7 @@ class LanguageNetwork(nn.Module):
 
 
 def clip_log_probabilities(network: LanguageNetwork, segments: Sequence[Tensor]) -> Tensor:
-    """Return what the network says of a whole clip: the mean over windows as long as a training crop.
+    """Return what the network says of a whole clip: the mean over windows.
 
     Each segment of speech counts by its length, however many windows cover it.
 

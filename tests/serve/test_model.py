@@ -24,9 +24,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_segments_count_by_their_length(file: Path) -> None:
-    heard = Model(file).hear([np.zeros(16_000, np.float32), np.ones(80_000, np.float32)])
+    heard = Model(file).hear([np.zeros(16_000, np.float32), np.ones(128_000, np.float32)])
     assert heard is not None
-    assert heard.weights.tolist() == pytest.approx([1, 2.5, 2.5])  # one window, and two
+    assert heard.weights.tolist() == pytest.approx([1, 4, 4])  # one window, and two
     assert heard.log_probabilities.shape == (3, 2)
 
 
