@@ -142,8 +142,7 @@ def _training() -> dict[str, Param]:
             minimum=1,
             maximum=1000,
             title="Epochs",
-            description="How long to train, at most: it ends early where nothing gets better. "
-            "An hour of speech wants 40; ten hours do with fewer.",
+            description="How long to train, at most: it ends early where nothing gets better.",
             section="Training",
         ),
         "min_change_percent": Param(

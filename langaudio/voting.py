@@ -12,7 +12,7 @@ import numpy as np
 from langaudio.audio import SAMPLE_RATE
 
 WINDOW_S = 5.0
-"""Seconds: the length of the windows. A network that learned from shorter crops hears more in them."""
+"""Seconds: the length of the windows."""
 
 
 def window_begins(samples: int, window_s: float = WINDOW_S) -> list[int]:

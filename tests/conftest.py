@@ -97,9 +97,9 @@ def settings_of(s3_endpoint: str, folder: Path, bucket: str, **more: str) -> Ite
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (values | more).items():
             patch.setenv(f"LANGAUDIO_{name}", value)
-        _forget_cached()
+        forget_cached()
         yield settings()
-    _forget_cached()
+    forget_cached()
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def store(configured: Settings) -> Store:
     return bucket
 
 
-def _forget_cached() -> None:
+def forget_cached() -> None:
     settings.cache_clear()
     default_store.cache_clear()
 

@@ -18,10 +18,10 @@ import pytest
 
 from langaudio import cli
 from langaudio.calibration import Calibration
-from langaudio.settings import Settings, settings
-from langaudio.store import Store, default_store
+from langaudio.settings import Settings
+from langaudio.store import Store
 from langaudio.train.artifact import save_model
-from tests.conftest import free_port
+from tests.conftest import forget_cached, free_port
 from tests.train import spoken as speech
 
 Done = subprocess.CompletedProcess[str]
@@ -33,12 +33,12 @@ def langaudio(*arguments: str, **variables: str) -> Done:
         patch.setattr(sys, "argv", ["langaudio", *arguments])
         for name, value in variables.items():
             patch.setenv(f"LANGAUDIO_{name}", value)
-        _forget_cached()
+        forget_cached()
         try:
             cli.main()
         except SystemExit as ended:
             status = int(ended.code or 0)
-    _forget_cached()
+    forget_cached()
     return Done(arguments, status, out.getvalue(), err.getvalue())
 
 
@@ -50,11 +50,6 @@ def process(*arguments: str, **variables: str) -> Done:
         text=True,
         check=False,
     )
-
-
-def _forget_cached() -> None:
-    settings.cache_clear()
-    default_store.cache_clear()
 
 
 def sentence(done: Done) -> str:

@@ -119,7 +119,7 @@ def _convolved(samples: Audio, response: npt.NDArray[np.float32]) -> Audio:
     Shape:
         samples: ``(…, samples)``; the result has the same.
     """
-    import scipy.fft  # takes a third of the time in which all else is imported
+    import scipy.fft  # takes long, and few recipes need it
 
     length = samples.shape[-1]
     size = scipy.fft.next_fast_len(min(length, _BLOCK_TIMES_RESPONSE * len(response)) + len(response), True)

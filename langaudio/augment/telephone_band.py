@@ -89,7 +89,7 @@ def _resampled(samples: Audio, from_rate: int, to_rate: int) -> Audio:
 
 def _filtered(samples: Audio) -> Audio:
     """Filter by overlap-add, without delay; shape ``(samples,)``."""
-    import scipy.fft  # takes a third of the time in which all else is imported
+    import scipy.fft  # takes long, and few recipes need it
 
     half = _TAPS // 2
     step = _BLOCK - _TAPS + 1

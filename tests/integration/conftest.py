@@ -27,8 +27,7 @@ from langaudio.services.airflow_api import AirflowApi
 from langaudio.services.config import PROJECT
 from langaudio.settings import settings
 from langaudio.speakers import speaker_id, split_of
-from langaudio.store import default_store
-from tests.conftest import free_port, served
+from tests.conftest import forget_cached, free_port, served
 from tests.integration.story import Instances, cli
 
 LANGUAGES = ["de", "fr", "ru"]
@@ -53,9 +52,9 @@ def other_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("other") / "site"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LANGAUDIO_SPEAKER_KEY", speaker_key())
-        _forget_cached()
+        forget_cached()
         build_synthetic(folder, [MORE], speakers=_SPEAKERS, clips=15)
-    _forget_cached()
+    forget_cached()
     rules = PlainTextResponse(f"User-agent: *\n{REFUSING_LINE}\n")
     with served(Starlette(routes=[Route("/robots.txt", lambda _: rules), Mount("/", app(folder))])) as url:
         yield url
@@ -69,7 +68,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, other_site: str) -> Iterator[
         for name, value in environment(home, other_site).items():
             patch.setenv(name, value)
         patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", f"admin:admin,{VIEWER}:viewer")
-        _forget_cached()
+        forget_cached()
         try:
             services.up(
                 lambda: build_synthetic(home / "site", LANGUAGES, speakers=_SPEAKERS, clips=15), print
@@ -78,7 +77,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, other_site: str) -> Iterator[
         finally:
             # Also what came up too late.
             services.down(print)
-    _forget_cached()
+    forget_cached()
 
 
 @pytest.fixture(scope="package")
@@ -172,8 +171,3 @@ _STORY = (
     "test_pages.py",
     "test_services.py",
 )
-
-
-def _forget_cached() -> None:
-    settings.cache_clear()
-    default_store.cache_clear()
