@@ -95,13 +95,18 @@ def staged(store: Store, spoken: bytes) -> None:
 
 
 def content(store: Store) -> dict[str, bytes]:
-    """Return all objects; of shards the samples: whichever run comes first makes those that are missing."""
+    """Return all objects; of shards the samples: whichever run comes first makes those that are missing.
+
+    A run that is killed between a shard and its index leaves a shard that does not count: if another run
+    makes its samples, it lies there until it is old enough for `langaudio doctor --repair` to remove it.
+    """
     found: dict[str, bytes] = {}
-    for item in store.list(""):
-        data = store.get(item.key)
-        if not item.key.startswith("augmented/"):
-            found[item.key] = data
-        elif item.key.endswith(".tar"):
+    present = {item.key for item in store.list("")}
+    for key in sorted(present):
+        data = store.get(key)
+        if not key.startswith("augmented/"):
+            found[key] = data
+        elif key.endswith(".tar") and f"{key.rpartition('/')[0]}/index.parquet" in present:
             with tarfile.open(fileobj=io.BytesIO(data)) as tar:
                 samples = {member.name: _bytes(tar, member) for member in tar}
             assert found.keys().isdisjoint(samples)
