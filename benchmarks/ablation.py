@@ -1,12 +1,24 @@
-"""What helps: each transform beside training with none, and each choice of the training beside what it is.
+"""What helps: many trainings, each with every choice drawn, and what each choice is worth over all of them.
 
-Real speech, the train split alone, in five parts by speaker: three to learn from, one to choose the epoch
-by, one to score. Three such divisions, the same for every trial, so that trials are compared in pairs.
-Scores are macro-F1 and log loss on the speakers left out, as they were recorded and through other channels.
-Of a hundred clips a handful decides macro-F1; the log loss hears all of them.
+Trainings that differ by nothing but their seed differ by more than most choices are worth, so to change one
+thing at a time tells little for what it costs. Here every training tells of every choice: it is a factorial
+experiment [1], in which each level of a choice comes equally often, and so mixed with the levels of others
+that their effects can be told apart [2]. Effects are those of least squares, with their standard errors.
+
+Real speech, the train split alone, in five parts by speaker: three to learn from, one to choose the epoch by,
+one to score; each part is scored in its turn. Scores are macro-F1 and log loss on the speakers left out, as
+they were recorded and through other channels. Of a hundred clips a handful decides macro-F1; the log loss
+hears all of them.
+
+Last, the default recipe beside none, with the training as it is, on each part: what was chosen by the
+effects is confirmed by trainings that took no part in the choice.
 
 A training takes minutes. What is measured stands in ``results/ablation.json``, and is not measured again;
 give ``--minutes`` to go on another time.
+
+[1] Box, Hunter and Hunter, "Statistics for Experimenters", 2005.
+[2] Cook and Nachtsheim, "A Comparison of Algorithms for Constructing Exact D-Optimal Designs", 1980: designs
+    by exchange.
 """
 
 from __future__ import annotations
@@ -33,59 +45,75 @@ from langaudio.augment.compose import Compose
 from langaudio.augment.transform import Augmenter
 from langaudio.calibration import fit_temperature
 from langaudio.evaluate.measures import macro_f1
-from langaudio.train.data import Noise
-from langaudio.train.features import SpecAugment
 from langaudio.train.fit import Hyperparameters, fit
-from langaudio.train.network import LanguageNetwork, clip_log_probabilities
-from langaudio.voting import normalised
+from langaudio.train.network import LanguageNetwork
+from langaudio.voting import WINDOW_S, normalised, vote, windows
 
 RESULTS = PROJECT / "benchmarks" / "results"
-DIVISIONS, EPOCHS, COPIES = 3, 12, 4
-NONE, DEFAULT = "none", "default recipe"
+TRAININGS, DIVISIONS, EPOCHS = 60, 5, 20
+NONE, DEFAULT = "no recipe", "default recipe"
 
-TRANSFORMS: dict[str, list[Augmenter]] = {
-    NONE: [],
-    "PitchScale ±2": [augment.PitchScale(-2, 2, p=1)],
-    "PitchScale ±4": [augment.PitchScale(-4, 4, p=1)],
-    "TimeMask ≤10 %": [augment.TimeMask(0.01, 0.1, p=1)],
-    "TimeMask ≤30 %": [augment.TimeMask(0.05, 0.3, p=1)],
-    "HighPassFilter ≤300 Hz": [augment.HighPassFilter(50, 300, p=1)],
-    "HighPassFilter ≤1000 Hz": [augment.HighPassFilter(50, 1_000, p=1)],
-    "WhiteNoise ≥15 dB": [augment.WhiteNoise(15, 40, p=1)],
-    "WhiteNoise ≥0 dB": [augment.WhiteNoise(0, 30, p=1)],
-    "RandomGain": [augment.RandomGain(-15, 6, p=1)],
-    "PolarityInversion": [augment.PolarityInversion(p=0.5)],
-    "SpeedPerturbation": [augment.SpeedPerturbation(p=1)],
-    "RoomReverb": [augment.RoomReverb(p=1)],
-    "TelephoneBand": [augment.TelephoneBand(p=1)],
-    "LossyCodec": [augment.LossyCodec(p=1)],
-    DEFAULT: [augment.load("default").transform],
+P = 0.5  # of a copy to get a transform that a recipe has
+RECIPE: Mapping[str, Mapping[str, Augmenter | None]] = {
+    "PitchScale": {
+        "none": None,
+        "±2 semitones": augment.PitchScale(-2, 2, p=P),
+        "±4 semitones": augment.PitchScale(-4, 4, p=P),
+    },
+    "SpeedPerturbation": {"none": None, "0.9 to 1.1": augment.SpeedPerturbation(p=P)},
+    "TimeMask": {
+        "none": None,
+        "up to 10 %": augment.TimeMask(0.01, 0.1, p=P),
+        "up to 30 %": augment.TimeMask(0.05, 0.3, p=P),
+    },
+    "RoomReverb": {"none": None, "some": augment.RoomReverb(p=P)},
+    "HighPassFilter": {
+        "none": None,
+        "50 to 300 Hz": augment.HighPassFilter(50, 300, p=P),
+        "50 to 1000 Hz": augment.HighPassFilter(50, 1_000, p=P),
+    },
+    "WhiteNoise": {
+        "none": None,
+        "15 to 40 dB": augment.WhiteNoise(15, 40, p=P),
+        "0 to 30 dB": augment.WhiteNoise(0, 30, p=P),
+    },
+    "TelephoneBand": {"none": None, "some": augment.TelephoneBand(p=P)},
+    "LossyCodec": {"none": None, "some": augment.LossyCodec(p=P)},
+    "RandomGain": {"none": None, "−15 to 6 dB": augment.RandomGain(-15, 6, p=P)},
+    "PolarityInversion": {"none": None, "some": augment.PolarityInversion(p=P)},
 }
-"""Recipes, and with them the training as it is."""
+"""What a recipe may have, in this order, and at what strength."""
 
-AS_IT_IS = Hyperparameters()
-CHOICES: dict[str, Hyperparameters] = {
-    "half the planes": replace(AS_IT_IS, network=replace(AS_IT_IS.network, planes=(8, 16, 16))),
-    "twice the planes": replace(AS_IT_IS, network=replace(AS_IT_IS.network, planes=(32, 64, 64))),
-    "no slopes": replace(AS_IT_IS, network=replace(AS_IT_IS.network, slopes=False)),
-    "96 channels": replace(AS_IT_IS, network=replace(AS_IT_IS.network, channels=96)),
-    "256 channels": replace(AS_IT_IS, network=replace(AS_IT_IS.network, channels=256)),
-    "six blocks": replace(AS_IT_IS, network=replace(AS_IT_IS.network, kernel_sizes=(5,) * 6)),
-    "crops of 2 s": replace(AS_IT_IS, crop_s=2.0),
-    "crops of 5 s": replace(AS_IT_IS, crop_s=5.0),
-    "no noise": replace(AS_IT_IS, noise=Noise(share=0.0)),
-    "no change of speed": replace(AS_IT_IS, max_speed_change=0.0),
-    "no narrow bands": replace(AS_IT_IS, spec_augment=SpecAugment(narrowed=0.0)),
-    "no masks": replace(AS_IT_IS, spec_augment=SpecAugment(masks=0)),
-    "no stretch of bands": replace(AS_IT_IS, spec_augment=SpecAugment(max_stretch=0.0)),
-    "no mixup": replace(AS_IT_IS, mixup=0.0),
-    "no label smoothing": replace(AS_IT_IS, label_smoothing=0.0),
-    "no averaging": replace(AS_IT_IS, averaging=0.0),
+COPIES: dict[str, int] = {"2": 2, "6": 6}
+
+TRAINING: dict[str, dict[str, dict[str, Any]]] = {
+    "planes": {"16, 32, 32": {}, "8, 16, 16": {"network": {"planes": (8, 16, 16)}}},
+    "slopes": {"told": {}, "not told": {"network": {"slopes": False}}},
+    "channels": {"160": {}, "96": {"network": {"channels": 96}}},
+    "blocks": {"4": {}, "6": {"network": {"kernel_sizes": (5,) * 6}}},
+    "crops": {"3 s": {}, "5 s": {"crop_s": 5.0}},
+    "noise in training": {"some": {}, "none": {"noise": {"share": 0.0}}},
+    "change of speed": {"up to 10 %": {}, "none": {"max_speed_change": 0.0}},
+    "narrow bands": {"some": {}, "none": {"spec_augment": {"narrowed": 0.0}}},
+    "masks": {"2 each way": {}, "none": {"spec_augment": {"masks": 0}}},
+    "stretch of bands": {"up to 8 %": {}, "none": {"spec_augment": {"max_stretch": 0.0}}},
+    "mixup": {"0.2": {}, "none": {"mixup": 0.0}},
+    "label smoothing": {"0.1": {}, "none": {"label_smoothing": 0.0}},
+    "averaging": {"0.99": {}, "none": {"averaging": 0.0}},
+    "weight decay": {"0.05": {}, "0.5": {"weight_decay": 0.5}},
 }
-"""The training with one thing different, and with it the default recipe."""
+"""What is changed of the hyperparameters; the first of each is how they are."""
 
-MEASURES = {"macro_f1": ("macro-F1", 100, "+.1f"), "log_loss": ("log loss", 1, "+.3f")}
-"""Title, scale and format of what is measured."""
+FACTORS: dict[str, Sequence[str]] = {
+    "division": [str(division) for division in range(DIVISIONS)],
+    **{name: list(levels) for name, levels in RECIPE.items()},
+    "copies": list(COPIES),
+    **{name: list(levels) for name, levels in TRAINING.items()},
+}
+"""All choices with their levels; effects are against the first."""
+
+MEASURES = {"macro_f1": ("macro-F1, points", 100, 1), "log_loss": ("log loss, nats", 1, 3)}
+"""Title, scale and decimals of what is measured."""
 
 CHANNELS: dict[str, Augmenter | None] = {
     "as recorded": None,
@@ -95,6 +123,10 @@ CHANNELS: dict[str, Augmenter | None] = {
     "a telephone": augment.TelephoneBand(p=1),
     "a codec": augment.LossyCodec(p=1),
 }
+RECORDED = next(iter(CHANNELS))
+OTHER_WINDOWS_S = (3.0, 8.0)
+
+Levels = Mapping[str, str]
 
 
 def main() -> None:
@@ -105,13 +137,8 @@ def main() -> None:
     until = time.monotonic() + 60 * wanted.minutes
     path = RESULTS / "ablation.json"
     runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
-    done = {(run["trial"], run["division"]) for run in runs}
-    missing = [
-        (trial, division)
-        for division in range(DIVISIONS)
-        for trial in (*TRANSFORMS, *CHOICES)
-        if (trial, division) not in done
-    ]
+    done = {run["training"] for run in runs}
+    missing = [(name, levels) for name, levels in _wanted().items() if name not in done]
     # Spawned: torch's threads do not survive a fork.
     with ProcessPoolExecutor(wanted.jobs, get_context("spawn"), max_tasks_per_child=1) as pool:
         waiting = [pool.submit(_measure, *one, until) for one in missing]
@@ -124,45 +151,114 @@ def main() -> None:
                 (RESULTS / "ablation.md").write_text(_table(runs))
 
 
-def _measure(trial: str, division: int, until: float) -> dict[str, Any] | None:
+def _wanted() -> dict[str, Levels]:
+    """Return the trainings by name: those of the design, then those that confirm."""
+    confirming: dict[str, Levels] = {
+        f"{recipe}, division {division}": {"division": str(division), "recipe": recipe}
+        for division in range(DIVISIONS)
+        for recipe in (NONE, DEFAULT)
+    }
+    return {f"{number}": levels for number, levels in enumerate(design())} | confirming
+
+
+def design() -> list[dict[str, str]]:
+    """Return the level of every factor in every training.
+
+    Each level of a factor comes as often as the others. Two trainings exchange their levels of a factor as
+    long as that makes the variances of the effects smaller.
+    """
+    rng = np.random.default_rng(0)
+    columns = {name: rng.permutation(np.resize(levels, TRAININGS)) for name, levels in FACTORS.items()}
+
+    def badness() -> float:
+        rows = _dummies([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+        return float(np.trace(np.linalg.inv(rows.T @ rows)))
+
+    least = badness()
+    for _ in range(6_000):
+        column = columns[rng.choice(list(columns))]
+        pair = rng.choice(TRAININGS, 2, replace=False)
+        if column[pair[0]] == column[pair[1]]:
+            continue
+        column[pair] = column[pair[::-1]]
+        if (now := badness()) < least:
+            least = now
+        else:
+            column[pair] = column[pair[::-1]]
+    return [
+        {name: str(level) for name, level in zip(columns, row, strict=True)}
+        for row in zip(*columns.values(), strict=True)
+    ]
+
+
+def _dummies(trainings: Sequence[Levels]) -> np.ndarray:
+    """Shape: → ``(trainings, 1 + effects)``: ones, then whether a training has each level but the first."""
+    effects = [(name, level) for name, levels in FACTORS.items() for level in levels[1:]]
+    return np.array([[1, *(levels[name] == level for name, level in effects)] for levels in trainings], float)
+
+
+def _measure(name: str, levels: Levels, until: float) -> dict[str, Any] | None:
     if time.monotonic() > until:
         return None
     torch.set_num_threads(1)
     logging.disable()
     begin = time.process_time()
     clips = [clip for clip in recordings("train") if clip.segments]
-    parts = folds(clips)
-    tested, chosen_by = parts[division], parts[division + 1]
+    parts, division = folds(clips, DIVISIONS), int(levels["division"])
+    tested, chosen_by = parts[division], parts[(division + 1) % DIVISIONS]
     learned = [clip for part in parts if part is not tested and part is not chosen_by for clip in part]
     names = languages(clips)
-    recipe = TRANSFORMS.get(trial, TRANSFORMS[DEFAULT])
+    recipe, copies, hyper = _chosen(levels)
     with tempfile.TemporaryDirectory() as folder:
         network = fit(
             names,
-            written(
-                learned,
-                # Without a copy no recipe is asked, and there is none without transforms.
-                augment.Recipe("ablation", Compose(recipe or TRANSFORMS[DEFAULT])),
-                COPIES if recipe else 0,
-                Path(folder) / "speech",
-            ),
+            written(learned, recipe, copies, Path(folder) / "speech"),
             Clips(chosen_by, names),
             epochs=EPOCHS,
-            seed=division,
-            hyper=CHOICES.get(trial, AS_IT_IS),
+            seed=division if "recipe" in levels else int(name),
+            hyper=hyper,
             scratch=Path(folder),
         )
-    scores = {name: _scores(network, tested, change) for name, change in CHANNELS.items()}
+    heard = {channel: _scores(network, tested, change) for channel, change in CHANNELS.items()}
+    heard |= {f"{window_s:g} s": _scores(network, tested, None, window_s) for window_s in OTHER_WINDOWS_S}
     return {
-        "trial": trial,
-        "division": division,
-        **{measure: {name: both[measure] for name, both in scores.items()} for measure in MEASURES},
+        "training": name,
+        "levels": dict(levels),
+        **{measure: {how: both[measure] for how, both in heard.items()} for measure in MEASURES},
         "cpu_s": round(time.process_time() - begin),
     }
 
 
+def _chosen(levels: Levels) -> tuple[augment.Recipe, int, Hyperparameters]:
+    """Return the recipe, the copies and the hyperparameters of a training."""
+    default = augment.load("default")
+    if "recipe" in levels:
+        return default, 4 if levels["recipe"] == DEFAULT else 0, Hyperparameters()
+    transforms = [one for name, strengths in RECIPE.items() if (one := strengths[levels[name]])]
+    hyper = Hyperparameters()
+    for name, changes in TRAINING.items():
+        hyper = _changed(hyper, changes[levels[name]])
+    if not transforms:
+        return default, 0, hyper
+    return augment.Recipe("ablation", Compose(transforms)), COPIES[levels["copies"]], hyper
+
+
+def _changed(settings: Any, changes: Mapping[str, Any]) -> Any:
+    """Return settings with some changed, and some of those within them."""
+    return replace(
+        settings,
+        **{
+            name: _changed(getattr(settings, name), value) if isinstance(value, dict) else value
+            for name, value in changes.items()
+        },
+    )
+
+
 def _scores(
-    network: LanguageNetwork, clips: Sequence[Recording], change: Augmenter | None
+    network: LanguageNetwork,
+    clips: Sequence[Recording],
+    change: Augmenter | None,
+    window_s: float = WINDOW_S,
 ) -> dict[str, float]:
     confusion = np.zeros((len(network.languages),) * 2)
     said, spoken = [], []
@@ -171,65 +267,120 @@ def _scores(
             # The same noise for every network.
             rng = np.random.default_rng(int(clip.clip_id, 16))
             segments = [change(one, audio.SAMPLE_RATE, rng) if change else one for one in clip.segments]
-            answer = clip_log_probabilities(network, [torch.from_numpy(one) for one in segments]).numpy()
-            said.append(answer)
+            said.append(_answer(network, segments, window_s))
             spoken.append(network.languages.index(clip.language))
-            confusion[spoken[-1], int(answer.argmax())] += 1
+            confusion[spoken[-1], int(said[-1].argmax())] += 1
     together = np.stack(said)
     calm = normalised(together / fit_temperature(together, np.array(spoken)))
     log_loss = -calm[np.arange(len(calm)), spoken].mean()
     return {"macro_f1": round(float(macro_f1(confusion)), 4), "log_loss": round(float(log_loss), 4)}
 
 
-def _gains(
-    runs: Sequence[Mapping[str, Any]], trial: str, against: str, channel: str, measure: str = "macro_f1"
-) -> list[float]:
-    """Return by how much a measure is higher for one trial than for another, for each division."""
-    by = {(run["trial"], run["division"]): run[measure][channel] for run in runs}
-    return [
-        by[trial, division] - by[against, division]
-        for division in range(DIVISIONS)
-        if (trial, division) in by and (against, division) in by
+def _answer(network: LanguageNetwork, segments: Sequence[np.ndarray], window_s: float) -> np.ndarray:
+    cut = [windows(segment, window_s) for segment in segments]
+    weights = [len(segment) / len(one) for segment, one in zip(segments, cut, strict=True) for _ in one]
+    return vote(np.concatenate([network(torch.from_numpy(one)).numpy() for one in cut]), np.array(weights))
+
+
+def _effects(
+    runs: Sequence[Mapping[str, Any]], measure: str, channels: Sequence[str]
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return what each level does to the mean of channels, and its standard error; nothing from too few."""
+    own = [run for run in runs if "recipe" not in run["levels"]]
+    rows = _dummies([run["levels"] for run in own]) if own else np.empty((0, 1))
+    spare = len(own) - rows.shape[1]
+    if spare < 1 or np.linalg.matrix_rank(rows) < rows.shape[1]:
+        return {}
+    scores = np.array([statistics.mean(run[measure][channel] for channel in channels) for run in own])
+    found, *_ = np.linalg.lstsq(rows, scores, rcond=None)
+    variance = ((scores - rows @ found) ** 2).sum() / spare
+    errors = np.sqrt(variance * np.diag(np.linalg.inv(rows.T @ rows)))
+    effects = [(name, level) for name, levels in FACTORS.items() for level in levels[1:]]
+    return {
+        effect: (float(value), float(error))
+        for effect, value, error in zip(effects, found[1:], errors[1:], strict=True)
+    }
+
+
+def _gains(runs: Sequence[Mapping[str, Any]], measure: str, channels: Sequence[str]) -> list[float]:
+    """Return what the default recipe adds to none, in each division."""
+    by = {run["training"]: statistics.mean(run[measure][channel] for channel in channels) for run in runs}
+    pairs = [
+        (f"{DEFAULT}, division {division}", f"{NONE}, division {division}") for division in range(DIVISIONS)
     ]
+    return [by[one] - by[other] for one, other in pairs if one in by and other in by]
 
 
 def _headline(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    gains = _gains(runs, DEFAULT, NONE, "as recorded")
-    return {"default_recipe_gain_points": round(100 * statistics.mean(gains), 1) if gains else None}
+    gains = {measure: _gains(runs, measure, [RECORDED]) for measure in MEASURES}
+    return {
+        "trainings": len(runs),
+        "default_recipe_gain_points": _mean(gains["macro_f1"], 100, 1),
+        "default_recipe_log_loss": _mean(gains["log_loss"], 1, 3),
+    }
+
+
+def _mean(values: Sequence[float], scale: float, decimals: int) -> float | None:
+    return round(scale * statistics.mean(values), decimals) if values else None
 
 
 def _table(runs: Sequence[Mapping[str, Any]]) -> str:
+    others = [channel for channel in CHANNELS if channel != RECORDED]
+    heard = {RECORDED: [RECORDED], "other channels": others} | {channel: [channel] for channel in others}
+    own = [run for run in runs if "recipe" not in run["levels"]]
     lines = [
         "# What helps",
         "",
-        "Macro-F1 in points (more is better) and log loss after temperature scaling in nats (less is",
-        "better), on speakers left out, each against what its table is headed by: mean of the divisions,",
-        f"and in brackets each of them. {EPOCHS} epochs, {COPIES} copies of each segment. The last column is",
-        "the time of a training on one thread, in minutes.",
+        "What a choice adds to macro-F1 (more is better) and to the log loss after temperature scaling (less",
+        f"is better) on speakers left out, ± its standard error, from {len(own)} trainings of",
+        f"{EPOCHS} epochs, in which all choices differ. A transform changes a copy with probability {P}.",
     ]
-    for against, trials in ((NONE, TRANSFORMS), (DEFAULT, CHOICES)):
-        for measure, (title, scale, shape) in MEASURES.items():
-            heading = " | ".join(CHANNELS)
-            lines += ["", f"| {against} | {heading} | minutes |", "|---|" + "---:|" * (len(CHANNELS) + 1)]
-            if own := [run for run in runs if run["trial"] == against]:
-                scores = [statistics.mean(run[measure][channel] for run in own) for channel in CHANNELS]
-                cells = " | ".join(f"{score:.3f}" for score in scores)
-                lines.append(f"| {title} | {cells} | {_minutes(own):.1f} |")
-            for trial in trials:
-                gains = [_gains(runs, trial, against, channel, measure) for channel in CHANNELS]
-                if trial != against and all(gains):
-                    cells = " | ".join(
-                        f"{scale * statistics.mean(each):{shape}} "
-                        f"({', '.join(f'{scale * one:{shape}}' for one in each)})"
-                        for each in gains
-                    )
-                    took = _minutes([run for run in runs if run["trial"] == trial])
-                    lines.append(f"| {trial} | {cells} | {took:.1f} |")
+    for measure, (title, scale, decimals) in MEASURES.items():
+        effects = {how: _effects(runs, measure, channels) for how, channels in heard.items()}
+        lines += ["", f"| {title} | against | {' | '.join(heard)} |", "|---|---|" + "---:|" * len(heard)]
+        for name, level in effects[RECORDED]:
+            if name != "division":
+                cells = [
+                    f"{scale * value:+.{decimals}f} ± {scale * error:.{decimals}f}"
+                    for value, error in (effects[how][name, level] for how in heard)
+                ]
+                lines.append(f"| {name}: {level} | {FACTORS[name][0]} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        f"Windows beside those of {WINDOW_S:g} s, of the same trainings:",
+        "",
+        "| windows | " + " | ".join(title for title, *_ in MEASURES.values()) + " |",
+        "|---|" + "---:|" * len(MEASURES),
+    ]
+    for window_s in OTHER_WINDOWS_S:
+        cells = []
+        for measure, (_, scale, decimals) in MEASURES.items():
+            differences = [run[measure][f"{window_s:g} s"] - run[measure][RECORDED] for run in runs]
+            cells.append(_spread(differences, scale, decimals))
+        lines.append(f"| {window_s:g} s | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "The default recipe beside none, the training as it is; in brackets each division:",
+        "",
+        "| default recipe | " + " | ".join(heard) + " |",
+        "|---|" + "---:|" * len(heard),
+    ]
+    for measure, (title, scale, decimals) in MEASURES.items():
+        cells = []
+        for channels in heard.values():
+            gains = _gains(runs, measure, channels)
+            each = ", ".join(f"{scale * gain:+.{decimals}f}" for gain in gains)
+            cells.append(f"{_spread(gains, scale, decimals)} ({each})")
+        lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _minutes(runs: Sequence[Mapping[str, Any]]) -> float:
-    return statistics.mean(run["cpu_s"] for run in runs) / 60
+def _spread(values: Sequence[float], scale: float, decimals: int) -> str:
+    """Return the mean with its standard error."""
+    if len(values) < 2:
+        return "–"
+    error = statistics.stdev(values) / len(values) ** 0.5
+    return f"{scale * statistics.mean(values):+.{decimals}f} ± {scale * error:.{decimals}f}"
 
 
 if __name__ == "__main__":
