@@ -213,7 +213,8 @@ def _headline(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "macro_f1": ours,
         "macro_f1_best_peer": best[PLAIN],
         "macro_f1_best_peer_augmented": best[AUGMENTED],
-        "margin_points": round(100 * (ours - max(one or 0.0 for one in best.values())), 1) if ours else None,
+        "margin_points": _margin(ours, list(best.values())),
+        "margin_points_over_plain": _margin(ours, [best[PLAIN]]),
         "ece": _mean(runs, OURS, AUGMENTED, lambda run: run["calibration_error"]),
         "train_speedup_vs_ecapa": round(speed / their_speed, 1) if speed and their_speed else None,
         "identify_10s_ms": served["identify_10s_ms"],
@@ -223,6 +224,11 @@ def _headline(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             round(statistics.mean(one["false_alarm"] for one in unknown), 3) if unknown else None
         ),
     }
+
+
+def _margin(ours: float | None, peers: Sequence[float | None]) -> float | None:
+    measured = [peer for peer in peers if peer is not None]
+    return round(100 * (ours - max(measured)), 1) if ours and measured else None
 
 
 def _mean(
