@@ -1,7 +1,7 @@
 """What helps: many trainings, each with every choice drawn, and what each choice is worth over all of them.
 
-Trainings that differ by nothing but their seed differ by more than most choices are worth, so to change one
-thing at a time tells little for what it costs. Here every training tells of every choice: it is a factorial
+Trainings that differ by nothing but their seed score differently too, so to change one thing at a time tells
+little for what it costs. Here every training tells of every choice: it is a factorial
 experiment [1], in which each level of a choice comes equally often, and so mixed with the levels of others
 that their effects can be told apart [2]. Effects are those of least squares, with their standard errors.
 
