@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,13 @@ from torch.utils.data import Dataset
 from langaudio import audio
 from langaudio.augment import Recipe
 from langaudio.train.data import Speech
+from langaudio.voting import WINDOW_S, vote, windows
 
 PROJECT = Path(__file__).resolve().parents[1]
 FOLDER = Path(os.environ.get("SPEECH", PROJECT.parent / "shared" / "speech"))
+
+Ask = Callable[[Tensor], Tensor]
+"""Windows ``(batch, samples)`` to log-probabilities ``(batch, languages)``."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,17 @@ class Clips(Dataset[tuple[list[Tensor], int]]):
     def __getitem__(self, number: int) -> tuple[list[Tensor], int]:
         clip = self._clips[number]
         return [torch.from_numpy(segment) for segment in clip.segments], self._languages.index(clip.language)
+
+
+def say(ask: Ask, segments: Sequence[np.ndarray], window_s: float = WINDOW_S) -> np.ndarray:
+    """Return log-probabilities of a clip, by the vote of windows that all systems are heard through."""
+    said, weights = [], []
+    with torch.inference_mode():
+        for segment in segments:
+            cut = windows(segment, window_s)
+            said.append(ask(torch.from_numpy(cut)).numpy())
+            weights += [len(segment) / len(cut)] * len(cut)
+    return vote(np.concatenate(said), np.array(weights))
 
 
 def languages(clips: Iterable[Recording]) -> list[str]:

@@ -1,9 +1,9 @@
 """What helps: many trainings, each with every choice drawn, and what each choice is worth over all of them.
 
 Trainings that differ by nothing but their seed score differently too, so to change one thing at a time tells
-little for what it costs. Here every training tells of every choice: it is a factorial
-experiment [1], in which each level of a choice comes equally often, and so mixed with the levels of others
-that their effects can be told apart [2]. Effects are those of least squares, with their standard errors.
+little for what it costs. Here every training tells of every choice: it is a factorial experiment [1], in
+which each level of a choice comes equally often, and so mixed with the levels of others that their effects
+can be told apart [2]. Effects are those of least squares, with their standard errors.
 
 Real speech, the train split alone, in five parts by speaker: three to learn from, two to score, in five
 divisions; the weights of the last epoch are scored. Scores are macro-F1 and log loss on the speakers left
@@ -41,7 +41,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from _speech import PROJECT, Clips, Recording, folds, languages, recordings, written
+from _speech import PROJECT, Clips, Recording, folds, languages, recordings, say, written
 from lightning.pytorch.callbacks import Callback
 
 from langaudio import audio, augment
@@ -51,7 +51,7 @@ from langaudio.calibration import fit_temperature
 from langaudio.evaluate.measures import macro_f1
 from langaudio.train.fit import Hyperparameters, fit
 from langaudio.train.network import LanguageNetwork
-from langaudio.voting import WINDOW_S, normalised, vote, windows
+from langaudio.voting import WINDOW_S, normalised
 
 RESULTS = PROJECT / "benchmarks" / "results"
 TRAININGS, DIVISIONS, EPOCHS = 60, 5, 24
@@ -117,7 +117,10 @@ FACTORS: dict[str, Sequence[str]] = {
     "copies": list(COPIES),
     **{name: list(levels) for name, levels in TRAINING.items()},
 }
-"""All choices with their levels; effects are against the first."""
+"""All choices with their levels."""
+
+EFFECTS = [(name, level) for name, levels in FACTORS.items() for level in levels[1:]]
+"""What is measured: each level against the first of its choice."""
 
 MEASURES = {"macro_f1": ("macro-F1, points", 100, 1), "log_loss": ("log loss, nats", 1, 3)}
 """Title, scale and decimals of what is measured."""
@@ -201,8 +204,7 @@ def design() -> list[dict[str, str]]:
 
 def _dummies(trainings: Sequence[Levels]) -> np.ndarray:
     """Shape: → ``(trainings, 1 + effects)``: ones, then whether a training has each level but the first."""
-    effects = [(name, level) for name, levels in FACTORS.items() for level in levels[1:]]
-    return np.array([[1, *(levels[name] == level for name, level in effects)] for levels in trainings], float)
+    return np.array([[1, *(levels[name] == level for name, level in EFFECTS)] for levels in trainings], float)
 
 
 def _measure(name: str, levels: Levels, until: float) -> dict[str, Any] | None:
@@ -282,24 +284,17 @@ def _scores(
 ) -> dict[str, float]:
     confusion = np.zeros((len(network.languages),) * 2)
     said, spoken = [], []
-    with torch.inference_mode():
-        for clip in clips:
-            # The same noise for every network.
-            rng = np.random.default_rng(int(clip.clip_id, 16))
-            segments = [change(one, audio.SAMPLE_RATE, rng) if change else one for one in clip.segments]
-            said.append(_answer(network, segments, window_s))
-            spoken.append(network.languages.index(clip.language))
-            confusion[spoken[-1], int(said[-1].argmax())] += 1
+    for clip in clips:
+        # The same noise for every network.
+        rng = np.random.default_rng(int(clip.clip_id, 16))
+        segments = [change(one, audio.SAMPLE_RATE, rng) if change else one for one in clip.segments]
+        said.append(say(network, segments, window_s))
+        spoken.append(network.languages.index(clip.language))
+        confusion[spoken[-1], int(said[-1].argmax())] += 1
     together = np.stack(said)
     calm = normalised(together / fit_temperature(together, np.array(spoken)))
     log_loss = -calm[np.arange(len(calm)), spoken].mean()
     return {"macro_f1": round(float(macro_f1(confusion)), 4), "log_loss": round(float(log_loss), 4)}
-
-
-def _answer(network: LanguageNetwork, segments: Sequence[np.ndarray], window_s: float) -> np.ndarray:
-    cut = [windows(segment, window_s) for segment in segments]
-    weights = [len(segment) / len(one) for segment, one in zip(segments, cut, strict=True) for _ in one]
-    return vote(np.concatenate([network(torch.from_numpy(one)).numpy() for one in cut]), np.array(weights))
 
 
 def _effects(
@@ -315,10 +310,9 @@ def _effects(
     found, *_ = np.linalg.lstsq(rows, scores, rcond=None)
     variance = ((scores - rows @ found) ** 2).sum() / spare
     errors = np.sqrt(variance * np.diag(np.linalg.inv(rows.T @ rows)))
-    effects = [(name, level) for name, levels in FACTORS.items() for level in levels[1:]]
     return {
         effect: (float(value), float(error))
-        for effect, value, error in zip(effects, found[1:], errors[1:], strict=True)
+        for effect, value, error in zip(EFFECTS, found[1:], errors[1:], strict=True)
     }
 
 

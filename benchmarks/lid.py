@@ -30,8 +30,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from _speech import PROJECT, Recording, folds, languages, recordings, spoken, written
-from identifying.systems import SYSTEMS, Task, Trained, say
+from _speech import PROJECT, Recording, folds, languages, recordings, say, spoken, written
+from identifying.systems import SYSTEMS, Task, Trained
 
 from langaudio import augment
 from langaudio.calibration import Calibration, Heard, calibrate

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _speech import Clips, Recording
+from _speech import Ask, Clips, Recording, say
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -32,13 +32,9 @@ from langaudio.train.data import Crops, Noise, Speech
 from langaudio.train.features import SpecAugment
 from langaudio.train.fit import Hyperparameters, fit, share_of_peak
 from langaudio.train.network import LanguageNetwork
-from langaudio.voting import vote, windows
 
 BATCH_SIZE, CROP_S = 32, Hyperparameters().crop_s
 _LOOKS = 12  # at the speakers that the weights are chosen by
-
-Ask = Callable[[Tensor], Tensor]
-"""Windows ``(batch, samples)`` to log-probabilities ``(batch, languages)``."""
 
 
 @dataclass(frozen=True)
@@ -161,17 +157,6 @@ SYSTEMS: Mapping[str, Callable[[Task], Trained]] = {
     "plain CNN": plain_cnn,
     "logistic regression": logistic_regression,
 }
-
-
-def say(ask: Ask, segments: Sequence[np.ndarray]) -> np.ndarray:
-    """Return log-probabilities of a clip, by the vote of windows that all systems are heard through."""
-    said, weights = [], []
-    with torch.inference_mode():
-        for segment in segments:
-            cut = windows(segment)
-            said.append(ask(torch.from_numpy(cut)).numpy())
-            weights += [len(segment) / len(cut)] * len(cut)
-    return vote(np.concatenate(said), np.array(weights))
 
 
 def score_of(ask: Ask, clips: Sequence[Recording], languages: Sequence[str]) -> float:
