@@ -109,8 +109,8 @@ class Answers:
 
     def per_language(self) -> list[LanguageScores]:
         """Return the scores of each column."""
-        confusion = self._confusion()
-        columns = [self._estimates(one, confusion) for one in (precision, recall, f1)]
+        drawn = self._drawn(self._confusion())
+        columns = [_language_estimates(one(drawn), drawn) for one in (precision, recall, f1)]
         support = self.confusion_matrix().sum(axis=1).tolist()
         return [
             LanguageScores(precision, recall, f1, clips)
@@ -132,21 +132,16 @@ class Answers:
 
     def macro_f1_gain(self, other: Answers) -> Estimate:
         """Return by how much this macro-F1 is higher than another's on the same clips (paired bootstrap)."""
-        return self._gain(other, lambda confusion: macro_f1(confusion)[..., None])[0]
+        mine, theirs = (one._drawn(one._confusion()) for one in (self, other))
+        return _estimates((macro_f1(mine) - macro_f1(theirs))[..., None])[0]
 
     def recall_gains(self, other: Answers) -> list[Estimate]:
         """Return the same of each column's recall."""
-        return self._gain(other, recall)
-
-    def _gain(self, other: Answers, score: Callable[[np.ndarray], np.ndarray]) -> list[Estimate]:
-        both = [one._drawn(one._confusion()) for one in (self, other)]
-        return _estimates(score(both[0]) - score(both[1]))
+        mine, theirs = (one._drawn(one._confusion()) for one in (self, other))
+        return _language_estimates(recall(mine) - recall(theirs), mine)
 
     def _estimate(self, score: Callable[[np.ndarray], np.ndarray], sums: np.ndarray) -> Estimate:
         return _estimates(score(self._drawn(sums))[..., None])[0]
-
-    def _estimates(self, score: Callable[[np.ndarray], np.ndarray], sums: np.ndarray) -> list[Estimate]:
-        return _estimates(score(self._drawn(sums)))
 
     def _drawn(self, sums: np.ndarray) -> np.ndarray:
         """Return the sums over all speakers, and then over each sample of them.
@@ -272,10 +267,21 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.zeros(np.broadcast(part, whole).shape), where=np.asarray(whole) > 0)
 
 
+def _language_estimates(values: np.ndarray, confusion: np.ndarray) -> list[Estimate]:
+    """Return estimates of scores of languages, from the samples that have the language at all.
+
+    Args:
+        values: shape ``(1 + samples, languages)``.
+        confusion: that they come from, shape ``(1 + samples, spoken, heard)``.
+    """
+    spoken = confusion.sum(-1) > 0
+    return _estimates(np.where(spoken | ~spoken[0], values, np.nan))
+
+
 def _estimates(values: np.ndarray) -> list[Estimate]:
-    """Shape: ``(1 + samples, scores)``; the first row is the scores themselves."""
+    """Shape: ``(1 + samples, scores)``; the first row is the scores themselves. NaN is no sample."""
     tail = (1 - _CONFIDENCE) / 2
-    low, high = np.quantile(values[1:], [tail, 1 - tail], axis=0)
+    low, high = np.nanquantile(values[1:], [tail, 1 - tail], axis=0)
     return [Estimate(*map(float, one)) for one in zip(values[0], low, high, strict=True)]
 
 

@@ -98,6 +98,14 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     assert 0.89 <= np.mean(covered) <= 0.99
 
 
+def test_a_language_of_few_speakers_is_judged_by_the_samples_that_have_it() -> None:
+    spoken, speakers = [0, 0, 1, 1, 2, 2], list("abcdef")
+    right, wrong = (Answers(answered(heard, 3), spoken, speakers) for heard in (spoken, [0, 0, 1, 1, 0, 0]))
+    for scores in right.per_language():
+        assert scores.recall == scores.precision == scores.f1 == Estimate(1, 1, 1)
+    assert right.recall_gains(wrong) == [Estimate(0, 0, 0), Estimate(0, 0, 0), Estimate(1, 1, 1)]
+
+
 def test_a_gain_is_measured_on_the_same_speakers() -> None:
     rng = np.random.default_rng(0)
     spoken = np.arange(300) % 3
