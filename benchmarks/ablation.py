@@ -49,7 +49,7 @@ from langaudio.augment.compose import Compose
 from langaudio.augment.transform import Augmenter
 from langaudio.calibration import fit_temperature
 from langaudio.evaluate.measures import macro_f1
-from langaudio.train.fit import Hyperparameters, fit
+from langaudio.train.fit import Hyperparameters, fit, settle
 from langaudio.train.network import LanguageNetwork
 from langaudio.voting import WINDOW_S, normalised
 
@@ -91,6 +91,7 @@ RECIPE: Mapping[str, Mapping[str, Augmenter | None]] = {
 COPIES: dict[str, int] = {"2": 2, "6": 6}
 
 TRAINING: dict[str, dict[str, dict[str, Any]]] = {
+    "members": {"3": {}, "1, of three times as many crops": {"rounds": 3, "network": {"members": 1}}},
     "planes": {"16, 32, 32": {}, "8, 16, 16": {"network": {"planes": (8, 16, 16)}}},
     "slopes": {"told": {}, "not told": {"network": {"slopes": False}}},
     "channels": {"160": {}, "96": {"network": {"channels": 96}}},
@@ -107,7 +108,7 @@ TRAINING: dict[str, dict[str, dict[str, Any]]] = {
     "mixup": {"0.2": {}, "none": {"mixup": 0.0}},
     "label smoothing": {"0.1": {}, "none": {"label_smoothing": 0.0}},
     "averaging": {"0.99": {}, "none": {"averaging": 0.0}},
-    "weight decay": {"0.05": {}, "0.5": {"weight_decay": 0.5}},
+    "weight decay": {"0.5": {}, "0.05": {"weight_decay": 0.05}},
 }
 """What is changed of the hyperparameters; the first of each is how they are."""
 
@@ -220,9 +221,10 @@ def _measure(name: str, levels: Levels, until: float) -> dict[str, Any] | None:
     recipe, copies, hyper = _chosen(levels)
     last = _Last()
     with tempfile.TemporaryDirectory() as folder:
+        speech = written(learned, recipe, copies, Path(folder) / "speech")
         fit(
             names,
-            written(learned, recipe, copies, Path(folder) / "speech"),
+            speech,
             Clips(tested[:1], names),  # by which fit chooses; we do not
             epochs=EPOCHS,
             seed=division if "recipe" in levels else int(name),
@@ -230,7 +232,8 @@ def _measure(name: str, levels: Levels, until: float) -> dict[str, Any] | None:
             scratch=Path(folder),
             callbacks=[last],
         )
-    network = last.network
+        network = last.network
+        settle(network, speech)
     heard = {channel: _scores(network, tested, change) for channel, change in CHANNELS.items()}
     heard |= {f"{window_s:g} s": _scores(network, tested, None, window_s) for window_s in OTHER_WINDOWS_S}
     return {

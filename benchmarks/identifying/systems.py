@@ -98,8 +98,7 @@ def ours(task: Task) -> Trained:
     epochs = max(1, int(task.cpu_s / epoch_s))
     network, took_s = trained(epochs, task.scratch / "all")
     spoken_s = sum(one.seconds for one in task.speech if one.copy == 0)
-    crops = epochs * hyper.rounds * spoken_s / hyper.crop_s
-    return Trained(network, crops / took_s, _size(network))
+    return Trained(network, epochs * hyper.crops(spoken_s) / took_s, _size(network))
 
 
 def logistic_regression(task: Task) -> Trained:

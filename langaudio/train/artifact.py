@@ -22,7 +22,7 @@ from langaudio.train.network import LanguageNetwork, NetworkSettings
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 def save_model(model: LanguageNetwork, calibration: Calibration, folder: Path) -> None:

@@ -28,10 +28,13 @@ from langaudio.train.callbacks import STANDING, Keeper
 from langaudio.train.checkpoints import BEST, LAST
 from langaudio.train.data import Crops, Noise, Speech
 from langaudio.train.features import SpecAugment
+from langaudio.train.muon import Muon
 from langaudio.train.network import LanguageNetwork, NetworkSettings, clip_log_probabilities
-from langaudio.train.processes import ALONE, Place
+from langaudio.train.processes import ALONE, Place, measured_anew
+from langaudio.voting import WINDOW_S
 
 _MOST_LOADERS = 8
+_FEWEST_WINDOWS, _MOST_WINDOWS = 40, 2_000
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,9 @@ class Hyperparameters:
     """How the network is fitted.
 
     Attributes:
-        rounds: how often an epoch goes through all speech, in other copies each time.
-        batch_size: crops in a batch, of all processes together.
+        rounds: how often each member of the network goes through all speech in an epoch, in other copies each
+            time.
+        batch_size: crops that a member learns from in a step, in all processes together.
         crop_s: length of a crop, in seconds.
         max_speed_change: how much faster or slower at most a batch is played, as a share.
         noise: what is added to some crops.
@@ -51,13 +55,13 @@ class Hyperparameters:
         label_smoothing: share of the target that is spread over all languages.
         mixup: both parameters of the beta distribution from which the share of another crop is drawn
             that is mixed in; 0 mixes nothing.
-        max_gradient: norm at which gradients are clipped.
+        max_gradient: norm at which the gradients of a member are clipped.
         averaging: share of the running average that a step keeps, once it runs steadily.
         patience: share of the epochs that may pass without a better one before training ends, five at least.
         network: size of the network.
     """
 
-    rounds: int = 3
+    rounds: int = 1
     batch_size: int = 32
     crop_s: float = 3.0
     max_speed_change: float = 0.1
@@ -65,13 +69,22 @@ class Hyperparameters:
     spec_augment: SpecAugment = field(default_factory=SpecAugment)
     peak_lr: float = 3e-3
     peak_lr_of_known: float = 1e-3
-    weight_decay: float = 0.05
+    weight_decay: float = 0.5
     label_smoothing: float = 0.1
     mixup: float = 0.2
     max_gradient: float = 5.0
     averaging: float = 0.99
     patience: float = 0.5
     network: NetworkSettings = field(default_factory=NetworkSettings)
+
+    @property
+    def whole_batch(self) -> int:
+        """Crops in a batch: those of all members."""
+        return self.batch_size * self.network.members
+
+    def crops(self, seconds: float) -> int:
+        """Return how many crops an epoch has, of so much speech."""
+        return round(self.network.members * self.rounds * seconds / self.crop_s)
 
 
 def fit(
@@ -115,7 +128,6 @@ def fit(
         trainer = lightning.Trainer(
             max_epochs=epochs,
             **_devices(place),
-            gradient_clip_val=hyper.max_gradient,
             callbacks=[
                 WeightAveraging(avg_fn=_running_average(hyper.averaging)),
                 EarlyStopping(STANDING, mode="min", patience=max(5, math.ceil(hyper.patience * epochs))),
@@ -136,7 +148,35 @@ def fit(
     if place.is_first:
         weights = torch.load(scratch / BEST, map_location="cpu", weights_only=True)["state_dict"]
         fitting.load_state_dict(weights)
+        settle(fitting.network.cpu().eval(), speech)
     return fitting.network.cpu().eval()
+
+
+def settle(network: LanguageNetwork, speech: Sequence[Speech]) -> None:
+    """Measure a network's statistics of normalisation again, on windows of speech as it was spoken.
+
+    In training they are of crops with noise, masks and mixtures, as nobody sends them (compare Touvron et
+    al., "Fixing the train-test resolution discrepancy", 2019).
+
+    Args:
+        network: in evaluation mode.
+        speech: what it has learned from; copies are left out.
+    """
+    spoken = [one for one in speech if one.copy == 0]
+    windows = Crops(
+        spoken,
+        network.languages,
+        number=round(min(max(sum(one.seconds for one in spoken) / WINDOW_S, _FEWEST_WINDOWS), _MOST_WINDOWS)),
+        crop_s=WINDOW_S,
+        batch_size=_FEWEST_WINDOWS,
+        max_speed_change=0.0,
+        noise=Noise(share=0.0),
+        seed=0,
+        epoch=0,
+    )
+    with torch.no_grad(), measured_anew(network):
+        for batch in range(len(windows)):
+            network(windows[batch][0])
 
 
 class _Fitting(lightning.LightningModule):
@@ -170,9 +210,9 @@ class _Fitting(lightning.LightningModule):
         crops = Crops(
             self._speech,
             self._languages,
-            number=round(self._hyper.rounds * spoken_s / self._hyper.crop_s),
+            number=self._hyper.crops(spoken_s),
             crop_s=self._hyper.crop_s,
-            batch_size=self._hyper.batch_size,
+            batch_size=self._hyper.whole_batch,
             max_speed_change=self._hyper.max_speed_change,
             noise=self._hyper.noise,
             seed=self._seed,
@@ -190,7 +230,7 @@ class _Fitting(lightning.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
         waveforms, labels = batch
-        own, whole = len(labels), self._hyper.batch_size
+        own, whole = len(labels), self._hyper.whole_batch
         # The same for a batch whoever works on it, and whether or not those before were drawn here.
         rng = np.random.default_rng((self._seed, self.current_epoch, number))
         share = self._place.share(whole)
@@ -205,11 +245,17 @@ class _Fitting(lightning.LightningModule):
             log_mel = self.network.log_mel(waveforms)
             draws = torch.from_numpy(self._hyper.spec_augment.draw(whole, rng)[share]).to(self.device)
             log_mel = self._hyper.spec_augment(log_mel, draws)
-        log_probabilities = self.network.classify(log_mel)
+        log_probabilities = self.network.classify_apart(log_mel, begin=share.start)
         # What processes find is averaged; so scaled, it is the mean of the whole batch.
         loss: Tensor = self._loss(log_probabilities, targets) * self._place.processes / whole
         self.log("loss", loss, on_step=False, on_epoch=True, batch_size=own, sync_dist=True)
-        return loss
+        # Each member learns from the mean of its own examples.
+        return loss * len(self.network.members)
+
+    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
+        # One by one, so that members learn as if there were no others.
+        for member in self.network.members:
+            torch.nn.utils.clip_grad_norm_(member.parameters(), self._hyper.max_gradient)
 
     def validation_step(self, clip: tuple[list[Tensor], int], _: int) -> None:
         segments, label = clip
@@ -223,15 +269,7 @@ class _Fitting(lightning.LightningModule):
             metric.reset()
 
     def configure_optimizers(self) -> Any:
-        matrices = [weights for weights in self.network.parameters() if weights.ndim > 1]
-        others = [weights for weights in self.network.parameters() if weights.ndim <= 1]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": self._hyper.weight_decay},
-                {"params": others, "weight_decay": 0},
-            ],
-            lr=self._peak_lr,
-        )
+        optimizer = Muon(self.network.parameters(), lr=self._peak_lr, weight_decay=self._hyper.weight_decay)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of_peak(step, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -6,14 +6,21 @@ convolution over frames, weighs its channels by what the whole recording sounds 
 and adds its input. The recording becomes one vector by attentive statistics pooling [3]: mean and standard
 deviation over time, of the frames that matter.
 
+All this is there several times over (deep ensembles [4]): members begin with other weights, learn from other
+crops, and their probabilities are averaged. What one makes too much of, where there are few speakers to
+learn from, the next does not.
+
 [1] Furui, "Speaker-Independent Isolated Word Recognition Using Dynamic Features of Speech Spectrum", 1986.
 [2] Hu et al., "Squeeze-and-Excitation Networks", 2018.
 [3] Okabe et al., "Attentive Statistics Pooling for Deep Speaker Embedding", 2018.
+[4] Lakshminarayanan et al., "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles",
+    2017.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -25,6 +32,7 @@ from langaudio.train.features import FeatureSettings, LogMel
 from langaudio.train.processes import BatchNorm1d, BatchNorm2d
 from langaudio.voting import WINDOW_S, window_begins
 
+_LAST = ("head.2.weight", "head.2.bias")
 _SLOPE_SCALE = 3.0  # brings the slopes of speech to about the size of its log-mels
 
 
@@ -33,6 +41,7 @@ class NetworkSettings:
     """The size of the network.
 
     Attributes:
+        members: networks whose probabilities are averaged; all that follows is of each.
         planes: widths of the convolutions over bands and frames, each of which halves the bands.
         channels: width of every block.
         kernel_sizes: frames that each block sees at once, one number a block; odd.
@@ -44,6 +53,7 @@ class NetworkSettings:
         features: the front end.
     """
 
+    members: int = 3
     planes: tuple[int, ...] = (16, 32, 32)
     channels: int = 160
     kernel_sizes: tuple[int, ...] = (5, 5, 5, 5)
@@ -69,20 +79,9 @@ class LanguageNetwork(nn.Module):
         super().__init__()
         self.languages = list(languages)
         self.settings = settings or NetworkSettings()
-        width = self.settings.channels
         self.log_mel = LogMel(self.settings.features)
-        planes = (1 + self.settings.slopes, *self.settings.planes)
-        self.stem = _Stem(planes, self.settings.features.mels, width)
-        blocks: list[nn.Module] = [
-            _Block(width, size, self.settings.squeezed) for size in self.settings.kernel_sizes
-        ]
-        blocks.insert(self.settings.halve_after, nn.AvgPool1d(2, ceil_mode=True))
-        self.blocks = nn.Sequential(*blocks)
-        self.pooling = _AttentiveStatistics(width, self.settings.attention)
-        self.head = nn.Sequential(
-            BatchNorm1d(2 * width),
-            nn.Dropout(self.settings.dropout),
-            nn.Linear(2 * width, len(self.languages)),
+        self.members = nn.ModuleList(
+            _Member(len(languages), self.settings) for _ in range(self.settings.members)
         )
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -90,8 +89,8 @@ class LanguageNetwork(nn.Module):
 
     def start_from(self, known: LanguageNetwork) -> None:
         """Take over the weights of a network of the same size; languages new to it keep what was drawn."""
-        last = ("head.2.weight", "head.2.bias")
         mine, theirs = self.state_dict(), known.state_dict()
+        last = [name for name in mine if name.endswith(_LAST)]
         for name in last:
             for row, code in enumerate(self.languages):
                 if code in known.languages:
@@ -99,10 +98,35 @@ class LanguageNetwork(nn.Module):
         self.load_state_dict(theirs | {name: mine[name] for name in last})
 
     def classify(self, log_mel: Tensor) -> Tensor:
-        """Shape: ``(batch, mels, frames)`` → ``(batch, languages)``. Training masks what it hands in."""
+        """Return what the members say together.
+
+        Shape: ``(batch, mels, frames)`` → ``(batch, languages)``.
+        """
+        planes = self._planes(log_mel)
+        said = torch.stack([member(planes) for member in self.members])
+        return said.logsumexp(dim=0) - math.log(len(self.members))
+
+    def classify_apart(self, log_mel: Tensor, begin: int = 0) -> Tensor:
+        """Return what one member says of each example, for training: every so-manieth is a member's own.
+
+        Shape: ``(batch, mels, frames)`` → ``(batch, languages)``.
+
+        Args:
+            log_mel: examples; training masks them before it hands them in.
+            begin: number of the first of them in the whole batch, of which other processes have the rest.
+        """
+        planes = self._planes(log_mel)
+        number = len(self.members)
+        said = log_mel.new_empty(len(log_mel), len(self.languages))
+        for member, network in enumerate(self.members):
+            own = slice((member - begin) % number, None, number)
+            said[own] = network(planes[own]).to(said.dtype)
+        return said
+
+    def _planes(self, log_mel: Tensor) -> Tensor:
+        """Shape: ``(batch, mels, frames)`` → ``(batch, planes, mels, frames)``."""
         planes = [log_mel, _SLOPE_SCALE * _slopes(log_mel)] if self.settings.slopes else [log_mel]
-        pooled = self.pooling(self.blocks(self.stem(torch.stack(planes, dim=1))))
-        return torch.log_softmax(self.head(pooled), dim=-1)
+        return torch.stack(planes, dim=1)
 
 
 def clip_log_probabilities(network: LanguageNetwork, segments: Sequence[Tensor]) -> Tensor:
@@ -136,6 +160,25 @@ def _slopes(log_mel: Tensor) -> Tensor:
     padded = nn.functional.pad(log_mel, (2, 2), mode="replicate")
     before2, before1, _, after1, after2 = (padded[..., shift : shift + frames] for shift in range(5))
     return (after1 - before1 + 2 * (after2 - before2)) / 10
+
+
+class _Member(nn.Module):
+    """Shape: ``(batch, planes, mels, frames)`` → ``(batch, languages)``."""
+
+    def __init__(self, languages: int, settings: NetworkSettings) -> None:
+        super().__init__()
+        width = settings.channels
+        self.stem = _Stem((1 + settings.slopes, *settings.planes), settings.features.mels, width)
+        blocks: list[nn.Module] = [_Block(width, size, settings.squeezed) for size in settings.kernel_sizes]
+        blocks.insert(settings.halve_after, nn.AvgPool1d(2, ceil_mode=True))
+        self.blocks = nn.Sequential(*blocks)
+        self.pooling = _AttentiveStatistics(width, settings.attention)
+        self.head = nn.Sequential(
+            BatchNorm1d(2 * width), nn.Dropout(settings.dropout), nn.Linear(2 * width, languages)
+        )
+
+    def forward(self, planes: Tensor) -> Tensor:
+        return torch.log_softmax(self.head(self.pooling(self.blocks(self.stem(planes)))), dim=-1)
 
 
 class _Stem(nn.Module):

@@ -10,7 +10,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,10 +87,16 @@ class _BatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch normalisation by the statistics of all processes' shares of a batch, on a CPU too.
 
     torch's own ``SyncBatchNorm`` is for GPUs alone.
+
+    Attributes:
+        alone: whether this process is asked by itself, while the others do something else.
     """
 
+    alone = False
+
     def forward(self, values: Tensor) -> Tensor:
-        if not (self.training and torch.distributed.is_available() and torch.distributed.is_initialized()):
+        together = torch.distributed.is_available() and torch.distributed.is_initialized() and not self.alone
+        if not (self.training and together):
             return super().forward(values)
         assert self.running_mean is not None
         assert self.running_var is not None
@@ -120,3 +127,23 @@ class BatchNorm1d(_BatchNorm, nn.BatchNorm1d):
 
 class BatchNorm2d(_BatchNorm, nn.BatchNorm2d):
     """``torch.nn.BatchNorm2d`` over the whole batch."""
+
+
+@contextmanager
+def measured_anew(module: nn.Module) -> Iterator[None]:
+    """Let all normalisation in a module forget its statistics, and take the mean of the batches that follow.
+
+    Other processes take no part in it.
+    """
+    layers = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
+    before = [(layer.momentum, layer.training, layer.alone) for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum, layer.alone = None, True
+        layer.train()
+    try:
+        yield
+    finally:
+        for layer, (momentum, training, alone) in zip(layers, before, strict=True):
+            layer.momentum, layer.alone = momentum, alone
+            layer.train(training)

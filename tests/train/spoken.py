@@ -29,7 +29,7 @@ from langaudio.train.artifact import save_model
 from langaudio.train.network import LanguageNetwork, NetworkSettings
 
 RECIPE = "0123456789ab"
-TINY = NetworkSettings(planes=(4, 8), channels=24, kernel_sizes=(5, 7), squeezed=8, attention=16)
+TINY = NetworkSettings(members=2, planes=(4, 8), channels=24, kernel_sizes=(5, 7), squeezed=8, attention=16)
 SIDES = ("train", "train", "dev", "test")  # of the speakers, in turn
 
 _SENTENCES = {
@@ -126,11 +126,12 @@ def constant(languages: Sequence[str], answer: str, sure: float = 2.0) -> Langua
 @lru_cache
 def _constant(languages: tuple[str, ...], answer: str, sure: float) -> LanguageNetwork:
     network = LanguageNetwork(list(languages), TINY)
-    last = network.head[-1]
-    assert isinstance(last, torch.nn.Linear)
     with torch.no_grad():
-        last.weight.zero_()
-        last.bias.copy_(torch.tensor([sure if code == answer else 0.0 for code in languages]))
+        for member in network.members:
+            last = member.get_submodule("head.2")
+            assert isinstance(last, torch.nn.Linear)
+            last.weight.zero_()
+            last.bias.copy_(torch.tensor([sure if code == answer else 0.0 for code in languages]))
     return network.eval()
 
 

@@ -52,7 +52,7 @@ def test_a_model_of_another_format_is_refused(network: LanguageNetwork, tmp_path
     save_model(network, Calibration(), tmp_path)
     description = json.loads((tmp_path / "model.json").read_text())
     (tmp_path / "model.json").write_text(json.dumps(description | {"format": 7}))
-    with pytest.raises(LangaudioError, match="has format 7 and this langaudio reads 3"):
+    with pytest.raises(LangaudioError, match="has format 7 and this langaudio reads 4"):
         load_model(tmp_path)
 
 

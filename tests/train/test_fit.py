@@ -26,8 +26,9 @@ from langaudio.settings import Settings, settings
 from langaudio.store import Store, default_store, keys
 from langaudio.train import splits
 from langaudio.train.artifact import load_model
-from langaudio.train.data import held_out_speech
-from langaudio.train.fit import Hyperparameters, share_of_peak
+from langaudio.train.checkpoints import BEST, Checkpoints
+from langaudio.train.data import held_out_speech, training_speech
+from langaudio.train.fit import Hyperparameters, settle, share_of_peak
 from langaudio.train.network import NetworkSettings, clip_log_probabilities
 from langaudio.train.stage import train
 from tests.conftest import S3_KEYS
@@ -36,12 +37,13 @@ from tests.train import spoken
 LANGUAGES = ["de", "fr", "ru"]
 EPOCHS = 9
 SMALL = Hyperparameters(
+    rounds=3,
     batch_size=16,
     crop_s=1.0,
     peak_lr=1e-2,
     averaging=0.9,
     network=NetworkSettings(
-        planes=(8, 16, 16), channels=48, kernel_sizes=(5, 7, 9), squeezed=8, attention=16
+        members=2, planes=(8, 16, 16), channels=48, kernel_sizes=(5, 7, 9), squeezed=8, attention=16
     ),
 )
 
@@ -58,6 +60,7 @@ class Trained:
     store: Store
     run_id: str
     log: list[str]
+    best: dict[str, torch.Tensor]
 
 
 def fitted(store: Store, seed: int = 0) -> str:
@@ -92,7 +95,18 @@ def trained(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         logger = logging.getLogger("langaudio.train")
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
-        yield Trained(store, fitted(store), told)
+        best: dict[str, torch.Tensor] = {}
+
+        def put(self: Checkpoints, run_id: str, file: Path) -> None:
+            if file.name == BEST:
+                best.update(torch.load(file, weights_only=True)["state_dict"])
+            put_away(self, run_id, file)
+
+        put_away = Checkpoints.put
+        patch.setattr(Checkpoints, "put", put)
+        run_id = fitted(store)
+        patch.setattr(Checkpoints, "put", put_away)
+        yield Trained(store, run_id, told, {name.removeprefix("network."): best[name] for name in best})
         logger.removeHandler(handler)
     settings.cache_clear()
     default_store.cache_clear()
@@ -111,7 +125,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(trained: T
         weights(run) for run in (trained.run_id, fitted(trained.store), fitted(trained.store, 1))
     )
     assert all(torch.equal(first[name], same[name]) for name in first)
-    assert not torch.equal(first["head.2.weight"], other["head.2.weight"])
+    assert not torch.equal(first["members.0.head.2.weight"], other["members.0.head.2.weight"])
 
 
 def test_a_training_that_was_killed_goes_on_after_its_last_epoch(trained: Trained) -> None:
@@ -210,7 +224,7 @@ def test_a_champion_of_another_version_is_no_obstacle(
 ) -> None:
     older = spoken.run_of(spoken.constant(LANGUAGES[:2], "de"))
     description = registry.model_folder(older) / "model.json"
-    description.write_text(description.read_text().replace('"format": 3', '"format": 0'))
+    description.write_text(description.read_text().replace('"format": 4', '"format": 0'))
     registry.set_alias(registry.CHAMPION, registry.register(older))
     try:
         anew = train(trained.store, LANGUAGES, recipe_id=spoken.RECIPE, epochs=1, hyperparameters=SMALL)
@@ -228,6 +242,9 @@ def test_a_run_that_is_gone_is_not_gone_on_with() -> None:
 
 def test_the_epoch_of_least_loss_on_dev_is_kept(trained: Trained) -> None:
     network = load_model(registry.model_folder(trained.run_id))
+    kept = {name for name, weights in network.named_parameters() if torch.equal(weights, trained.best[name])}
+    assert kept == {name for name, _ in network.named_parameters()}
+    network.load_state_dict(trained.best)
     dev = [clip for clip in splits.read(trained.store, LANGUAGES) if clip.split == "dev"]
     losses = []
     with torch.inference_mode():
@@ -237,6 +254,20 @@ def test_the_epoch_of_least_loss_on_dev_is_kept(trained: Trained) -> None:
     told = registry.curve(trained.run_id, "dev_loss")
     assert np.mean(losses) == pytest.approx(min(told), abs=1e-5)
     assert len(set(told)) == EPOCHS  # so it is no other's
+
+
+def test_normalisation_is_by_speech_as_it_was_spoken(trained: Trained) -> None:
+    network = load_model(registry.model_folder(trained.run_id))
+    ours = {name: value.clone() for name, value in network.named_buffers() if "running" in name}
+    assert not any(torch.equal(value, trained.best[name]) for name, value in ours.items())
+    clips = splits.read(trained.store, LANGUAGES)
+    speech = training_speech(trained.store, clips, spoken.RECIPE)
+    as_spoken = [one for one in speech if one.copy == 0]
+    for wanted, learned_from in ((True, as_spoken), (False, as_spoken[::2])):
+        network.load_state_dict(trained.best)  # whose statistics are those of training
+        settle(network, learned_from)
+        assert wanted == all(torch.equal(dict(network.named_buffers())[name], ours[name]) for name in ours)
+    assert not any(module.training for module in network.modules())
 
 
 def test_every_epoch_is_a_point_on_the_curves_and_a_line_in_the_log(trained: Trained) -> None:

@@ -33,20 +33,41 @@ def test_an_answer_does_not_depend_on_its_neighbours_in_the_batch(network: Langu
 
 
 def test_it_is_small() -> None:
-    assert sum(weights.numel() for weights in LanguageNetwork(["de", "fr"]).parameters()) < 800_000
+    assert sum(weights.numel() for weights in LanguageNetwork(["de", "fr"]).parameters()) < 2_000_000
+
+
+def test_the_answer_is_the_mean_of_the_members_probabilities(network: LanguageNetwork) -> None:
+    planes = network._planes(network.log_mel(torch.randn(2, SAMPLE_RATE)))
+    each = torch.stack([member(planes) for member in network.members])
+    assert len(each) == 2
+    assert (each[0] - each[1]).abs().min() > 1e-4
+    said = network.classify(planes[:, 0])
+    torch.testing.assert_close(said.exp(), each.exp().mean(dim=0))
+
+
+@pytest.mark.parametrize(("begin", "end"), [(0, 6), (0, 2), (2, 6), (3, 6)])
+def test_members_learn_from_examples_of_their_own_whichever_process_has_them(
+    network: LanguageNetwork, begin: int, end: int
+) -> None:
+    log_mel = network.log_mel(torch.randn(6, SAMPLE_RATE))
+    planes = network._planes(log_mel)
+    said = network.classify_apart(log_mel[begin:end], begin)
+    for number, own in zip(range(begin, end), said, strict=True):
+        alone = network.members[number % 2](planes[number : number + 1])
+        torch.testing.assert_close(own, alone[0], atol=1e-5, rtol=1e-5)
 
 
 def test_a_network_starts_from_one_that_knows_some_of_its_languages(network: LanguageNetwork) -> None:
     torch.manual_seed(1)
     more = LanguageNetwork(["cs", "fr", "ru"], spoken.TINY).eval()
-    own = more.head[-1].weight[0].clone()
+    own = [member.head[-1].weight[0].clone() for member in more.members]
     more.start_from(network)
-    waveforms = torch.randn(2, SAMPLE_RATE)
-    features = network.log_mel(waveforms)
-    known, of_more = (one.classify(features) for one in (network, more))
-    # Whatever the first says of its own language, between the two others they agree.
-    torch.testing.assert_close(of_more[:, 1] - of_more[:, 2], known[:, 1] - known[:, 2])
-    torch.testing.assert_close(more.head[-1].weight[0], own)
+    features = network.log_mel(torch.randn(2, SAMPLE_RATE))
+    for member, theirs, drawn in zip(more.members, network.members, own, strict=True):
+        known, of_more = theirs(network._planes(features)), member(more._planes(features))
+        # Whatever the first says of its own language, between the two others they agree.
+        torch.testing.assert_close(of_more[:, 1] - of_more[:, 2], known[:, 1] - known[:, 2])
+        torch.testing.assert_close(member.head[-1].weight[0], drawn)
 
 
 def test_slopes_are_how_fast_the_bands_rise() -> None:
