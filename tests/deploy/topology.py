@@ -172,11 +172,12 @@ class Topology:
         found = set()
         for name in self._processes:
             for process in self.processes(name):
-                found |= {
-                    connection.laddr.ip
-                    for connection in process.net_connections("tcp")
-                    if connection.status == psutil.CONN_LISTEN
-                }
+                with suppress(psutil.NoSuchProcess):  # it has ended since
+                    found |= {
+                        connection.laddr.ip
+                        for connection in process.net_connections("tcp")
+                        if connection.status == psutil.CONN_LISTEN
+                    }
         return found
 
     def tend(self) -> list[str]:

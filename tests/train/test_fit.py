@@ -35,9 +35,8 @@ from tests.conftest import S3_KEYS
 from tests.train import spoken
 
 LANGUAGES = ["de", "fr", "ru"]
-EPOCHS = 9
+EPOCHS = 12
 SMALL = Hyperparameters(
-    rounds=3,
     batch_size=16,
     crop_s=1.0,
     peak_lr=1e-2,
