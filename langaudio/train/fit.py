@@ -1,7 +1,8 @@
 """Fitting a network to speech.
 
 The network that is kept is a running average of the weights, from the epoch that did best on the dev
-speakers. Batches hold every language equally often, whatever the corpus holds.
+speakers; its statistics of normalisation are of speech as it was spoken. Batches hold every language equally
+often, whatever the corpus holds.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from langaudio.train.processes import ALONE, Place, measured_anew
 from langaudio.voting import WINDOW_S
 
 _MOST_LOADERS = 8
-_FEWEST_WINDOWS, _MOST_WINDOWS = 40, 2_000
+_WINDOWS_AT_ONCE, _MOST_WINDOWS = 40, 2_000  # means over more would be no others
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     keep: Callable[[Path], None] = lambda _: None,
 ) -> LanguageNetwork:
-    """Fit a network to speech, and return it as it was in the epoch that did best on the dev clips.
+    """Fit a network to speech; return it as it was in the epoch that did best on the dev clips, and settled.
 
     Args:
         languages: tags, in the order of the labels.
@@ -118,7 +119,7 @@ def fit(
         keep: what is done with each checkpoint that has been written.
 
     Returns:
-        The network. Processes other than the first have it as it was in the last epoch.
+        The network. Processes other than the first have it as it was in the last epoch, not settled.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with torch.random.fork_rng(devices=()), warnings.catch_warnings():
@@ -166,9 +167,9 @@ def settle(network: LanguageNetwork, speech: Sequence[Speech]) -> None:
     windows = Crops(
         spoken,
         network.languages,
-        number=round(min(max(sum(one.seconds for one in spoken) / WINDOW_S, _FEWEST_WINDOWS), _MOST_WINDOWS)),
+        number=min(round(sum(one.seconds for one in spoken) / WINDOW_S), _MOST_WINDOWS),
         crop_s=WINDOW_S,
-        batch_size=_FEWEST_WINDOWS,
+        batch_size=_WINDOWS_AT_ONCE,
         max_speed_change=0.0,
         noise=Noise(share=0.0),
         seed=0,

@@ -69,8 +69,9 @@ class Muon(torch.optim.AdamW):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """Return about the nearest matrix whose singular values are one: they lie between 0.7 and 1.2.
+    """Return about the nearest matrix whose singular values are one.
 
+    They come as near as 0.5 to 1.5, but for those that are next to nothing, which is near enough to learn by.
     By five iterations of Newton and Schulz, with the coefficients of Jordan et al. Each multiplies the matrix
     by a polynomial of its Gram matrix; so only these are multiplied with each other, which are square and
     small, and the matrix once by what comes of them.

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from torch.utils.data import Dataset
 
 from langaudio import registry, stages
 from langaudio.augment.stage import seeded_id
@@ -28,8 +29,9 @@ from langaudio.train import splits
 from langaudio.train.artifact import load_model
 from langaudio.train.checkpoints import BEST, Checkpoints
 from langaudio.train.data import held_out_speech, training_speech
-from langaudio.train.fit import Hyperparameters, settle, share_of_peak
+from langaudio.train.fit import Hyperparameters, _Fitting, settle, share_of_peak
 from langaudio.train.network import NetworkSettings, clip_log_probabilities
+from langaudio.train.processes import ALONE
 from langaudio.train.stage import train
 from tests.conftest import S3_KEYS
 from tests.train import spoken
@@ -316,6 +318,20 @@ def test_a_language_that_cannot_be_scored_is_refused_before_a_run_begins(
     ):
         train(store, ["de", "fr"], recipe_id=spoken.RECIPE)
     assert not Path(configured.mlflow_uri.removeprefix("sqlite:///")).exists()
+
+
+def test_the_gradients_of_members_are_clipped_apart() -> None:
+    hyper = replace(SMALL, max_gradient=2.0)
+    fitting = _Fitting(LANGUAGES, [], Dataset(), 0, hyper, None, ALONE)
+    large, small = fitting.network.members
+    for member, size in ((large, 1.0), (small, 1e-4)):
+        for weights in member.parameters():
+            weights.grad = torch.full_like(weights, size)
+    before = [weights.grad.clone() for weights in small.parameters()]
+    fitting.configure_gradient_clipping()
+    norm = torch.cat([weights.grad.flatten() for weights in large.parameters()]).norm()
+    assert float(norm) == pytest.approx(2.0, rel=1e-4)
+    assert all(weights.grad.equal(old) for weights, old in zip(small.parameters(), before, strict=True))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 10, 1_000])
