@@ -54,7 +54,7 @@ from langaudio.train.network import LanguageNetwork
 from langaudio.voting import WINDOW_S, normalised
 
 RESULTS = PROJECT / "benchmarks" / "results"
-TRAININGS, DIVISIONS, EPOCHS = 60, 5, 24
+TRAININGS, DIVISIONS, EPOCHS = 60, 5, 12
 NONE, DEFAULT = "no recipe", "default recipe"
 
 P = 0.5  # of a copy to get a transform that a recipe has
@@ -91,8 +91,9 @@ RECIPE: Mapping[str, Mapping[str, Augmenter | None]] = {
 COPIES: dict[str, int] = {"2": 2, "6": 6}
 
 TRAINING: dict[str, dict[str, dict[str, Any]]] = {
-    "members": {"3": {}, "1, of three times as many crops": {"rounds": 3, "network": {"members": 1}}},
+    "members": {"3": {}, "1, of three times as many crops": {"rounds": 6, "network": {"members": 1}}},
     "planes": {"16, 32, 32": {}, "8, 16, 16": {"network": {"planes": (8, 16, 16)}}},
+    "bands": {"40": {}, "64": {"network": {"features": {"mels": 64}}}},
     "slopes": {"told": {}, "not told": {"network": {"slopes": False}}},
     "channels": {"160": {}, "96": {"network": {"channels": 96}}},
     "blocks": {"4": {}, "6": {"network": {"kernel_sizes": (5,) * 6}}},

@@ -30,7 +30,7 @@ CLIP_S = 60.0
 """Seconds of a clip, and of its speech, in the model."""
 RAW_BYTES_S = 16_000
 """Bytes of a second of MP3: 128 kbit/s."""
-EPOCHS = 40
+EPOCHS = 24
 """As the form proposes."""
 _TRAINING = 0.65
 """The share of the speakers who train."""
@@ -38,7 +38,7 @@ _AUGMENTED_CLIP_S = 10.0
 """Seconds of the clips that the cost of augmentation was measured on."""
 _CORES = 2
 """Of the machine that the other results come from."""
-_DEMO_EPOCHS = 40
+_DEMO_EPOCHS = 20
 """Of the demo on recordings."""
 _CATALOG_BYTES = 600
 """Of a row in memory: a comparison with a million of them took 603 MiB (store.md)."""

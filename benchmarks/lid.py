@@ -55,12 +55,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no training after so many")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one thread each")
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), help="only these")
     wanted = parser.parse_args()
     until = time.monotonic() + 60 * wanted.minutes
     path = RESULTS / "lid.json"
     runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
     done = {_name(run) for run in runs}
-    missing = [one for one in _wanted() if _name(one) not in done]
+    missing = [one for one in _wanted() if one["system"] in wanted.systems and _name(one) not in done]
     # Spawned: torch's threads do not survive a fork.
     with ProcessPoolExecutor(wanted.jobs, get_context("spawn"), max_tasks_per_child=1) as pool:
         waiting = [pool.submit(_measure, one, until) for one in missing]

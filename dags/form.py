@@ -137,7 +137,7 @@ def _augmentation() -> dict[str, Param]:
 def _training() -> dict[str, Param]:
     return {
         "epochs": Param(
-            40,
+            24,
             type="integer",
             minimum=1,
             maximum=1000,

@@ -175,7 +175,7 @@ def preview(
 def train(
     languages: Languages,
     recipe: Recipe = "default",
-    epochs: Annotated[int, typer.Option(min=1, help="How long to train, at most.")] = 40,
+    epochs: Annotated[int, typer.Option(min=1, help="How long to train, at most.")] = 24,
     seed: Seed = 0,
     start: Annotated[
         Literal["champion", "scratch"],
@@ -433,13 +433,13 @@ def demo(
         Path | None, typer.Option(help="Serve the recordings of this folder (with manifest.csv) instead.")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="How long to train: 16 for the synthetic voices, else 40.")
+        int | None, typer.Option(min=1, help="How long to train: 8 for the synthetic voices, else 20.")
     ] = None,
 ) -> None:
     """Start everything and run the whole job in Airflow, from a demo site to identified clips."""
     from langaudio.demo.run import run
 
-    run(corpus, epochs or (16 if corpus is None else 40))
+    run(corpus, epochs or (8 if corpus is None else 20))
 
 
 def _tags(among: str) -> list[str]:

@@ -30,7 +30,7 @@ class FeatureSettings:
         max_freq: upper edge of the highest band, in Hz.
     """
 
-    mels: int = 64
+    mels: int = 40
     window_s: float = 0.025
     hop_s: float = 0.010
     min_freq: float = 60.0
@@ -64,7 +64,9 @@ class LogMel(nn.Module):
         missing = max(0, self._window - waveform.shape[-1])
         waveform = nn.functional.pad(waveform, (0, missing))
         level = waveform.square().mean(dim=-1, keepdim=True).sqrt()
-        energies = self._mel(waveform / level.clamp(min=_SILENCE))
+        # In float32 whatever the precision of the rest: energies span more than bfloat16 tells apart.
+        with torch.autocast(waveform.device.type, enabled=False):
+            energies = self._mel(waveform / level.clamp(min=_SILENCE))
         log_mel = torch.log(energies + _FLOOR)
         return log_mel - log_mel.mean(dim=-1, keepdim=True)
 

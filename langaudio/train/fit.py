@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassF1Score
@@ -62,7 +63,7 @@ class Hyperparameters:
         network: size of the network.
     """
 
-    rounds: int = 1
+    rounds: int = 2
     batch_size: int = 32
     crop_s: float = 3.0
     max_speed_change: float = 0.1
@@ -130,7 +131,7 @@ def fit(
             max_epochs=epochs,
             **_devices(place),
             callbacks=[
-                WeightAveraging(avg_fn=_running_average(hyper.averaging)),
+                WeightAveraging(multi_avg_fn=_running_average(hyper.averaging)),
                 EarlyStopping(STANDING, mode="min", patience=max(5, math.ceil(hyper.patience * epochs))),
                 *callbacks,
                 Keeper(scratch, keep),
@@ -240,12 +241,8 @@ class _Fitting(lightning.LightningModule):
             shares = rng.beta(self._hyper.mixup, self._hyper.mixup, (whole, 1))[share]
             kept = torch.from_numpy(np.maximum(shares, 1 - shares)).float().to(self.device)
             waveforms, targets = _mixed(waveforms, targets, kept)
-        with torch.autocast(
-            self.device.type, enabled=False
-        ):  # energies span more than bfloat16 can tell apart
-            log_mel = self.network.log_mel(waveforms)
-            draws = torch.from_numpy(self._hyper.spec_augment.draw(whole, rng)[share]).to(self.device)
-            log_mel = self._hyper.spec_augment(log_mel, draws)
+        draws = torch.from_numpy(self._hyper.spec_augment.draw(whole, rng)[share]).to(self.device)
+        log_mel = self._hyper.spec_augment(self.network.log_mel(waveforms), draws)
         log_probabilities = self.network.classify_apart(log_mel, begin=share.start)
         # What processes find is averaged; so scaled, it is the mean of the whole batch.
         loss: Tensor = self._loss(log_probabilities, targets) * self._place.processes / whole
@@ -277,13 +274,21 @@ class _Fitting(lightning.LightningModule):
 
 
 def _devices(place: Place) -> dict[str, Any]:
-    """Return on what Lightning trains: a device for each process, and in bfloat16 where a GPU can do so."""
-    halved = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    told: dict[str, Any] = {"accelerator": "auto", "precision": "bf16-mixed" if halved else "32-true"}
+    """Return on what Lightning trains: a device for each process, and in bfloat16 where that is fast."""
+    precision = "bf16-mixed" if _multiplies_bfloat16() else "32-true"
+    told: dict[str, Any] = {"accelerator": "auto", "precision": precision}
     if place.processes == 1:
         return told | {"devices": 1}
     nodes = place.processes // place.on_this_node
     return told | {"devices": place.on_this_node, "num_nodes": nodes, "strategy": "ddp"}
+
+
+def _multiplies_bfloat16() -> bool:
+    """Return whether the device that trains has instructions for it; emulated, it is slower than float32."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities()
+    return able.get("avx512_bf16", False) or able.get("amx_bf16", False)
 
 
 def share_of_peak(step: int, steps: int) -> float:
@@ -317,8 +322,8 @@ def _mixed(waveforms: Tensor, targets: Tensor, kept: Tensor) -> tuple[Tensor, Te
 def _running_average(steady: float) -> Any:
     """Return an average that forgets its first steps soon, so that it serves short trainings too."""
 
-    def average(averaged: Tensor, current: Tensor, steps: Tensor) -> Tensor:
+    def average(averaged: Any, current: Any, steps: Any) -> None:
         keep = min(steady, (1 + int(steps)) / (10 + int(steps)))
-        return averaged + (1 - keep) * (current - averaged) if current.is_floating_point() else current
+        get_ema_multi_avg_fn(keep)(averaged, current, steps)
 
     return average

@@ -120,7 +120,7 @@ class LanguageNetwork(nn.Module):
         said = log_mel.new_empty(len(log_mel), len(self.languages))
         for member, network in enumerate(self.members):
             own = slice((member - begin) % number, None, number)
-            said[own] = network(planes[own]).to(said.dtype)
+            said[own] = network(planes[own])
         return said
 
     def _planes(self, log_mel: Tensor) -> Tensor:
@@ -178,7 +178,8 @@ class _Member(nn.Module):
         )
 
     def forward(self, planes: Tensor) -> Tensor:
-        return torch.log_softmax(self.head(self.pooling(self.blocks(self.stem(planes)))), dim=-1)
+        said = self.head(self.pooling(self.blocks(self.stem(planes))))
+        return torch.log_softmax(said.float(), dim=-1)
 
 
 class _Stem(nn.Module):
@@ -231,7 +232,9 @@ class _AttentiveStatistics(nn.Module):
         self.attend = nn.Sequential(nn.Conv1d(width, attention, 1), nn.Tanh(), nn.Conv1d(attention, width, 1))
 
     def forward(self, frames: Tensor) -> Tensor:
-        weights = torch.softmax(self.attend(frames), dim=-1)
+        weights = torch.softmax(self.attend(frames).float(), dim=-1)
+        # In float32 whatever the precision of the rest: squares are summed.
+        frames = frames.float()
         mean = (frames * weights).sum(dim=-1)
         variance = (frames.square() * weights).sum(dim=-1) - mean.square()
         return torch.cat([mean, variance.clamp(min=1e-5).sqrt()], dim=-1)

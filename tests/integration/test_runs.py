@@ -35,7 +35,7 @@ from tests.integration.story import (
 
 BY_HAND, NIGHT, BACKFILL = "language_audio", "nightly_recrawl", "backfill_languages"
 DAY = "2000-01-01"
-EPOCHS = 10
+EPOCHS = 5
 """So many that a training can be ended among them."""
 
 FORBIDDEN = "it"

@@ -24,7 +24,7 @@ def log_mel() -> LogMel:
 
 
 def test_a_second_is_a_hundred_frames(log_mel: LogMel) -> None:
-    assert log_mel(torch.zeros(2, SAMPLE_RATE)).shape == (2, 64, 101)
+    assert log_mel(torch.zeros(2, SAMPLE_RATE)).shape == (2, FeatureSettings().mels, 101)
 
 
 def test_gain_makes_no_difference(log_mel: LogMel, speech: Tensor) -> None:
@@ -42,7 +42,8 @@ def test_the_frequency_response_of_a_microphone_makes_little_difference(
 
 
 def test_every_band_has_a_mean_of_zero(log_mel: LogMel, speech: Tensor) -> None:
-    torch.testing.assert_close(log_mel(speech).mean(dim=-1), torch.zeros(1, 64), atol=1e-4, rtol=0)
+    mean = log_mel(speech).mean(dim=-1)
+    torch.testing.assert_close(mean, torch.zeros_like(mean), atol=1e-4, rtol=0)
 
 
 def test_a_tone_is_in_its_own_band_while_it_sounds(log_mel: LogMel) -> None:
@@ -50,7 +51,8 @@ def test_a_tone_is_in_its_own_band_while_it_sounds(log_mel: LogMel) -> None:
     low, high = (torch.sin(2 * torch.pi * frequency * seconds) for frequency in (300, 4000))
     features = log_mel(torch.cat([low, high]).unsqueeze(0))[0]
     first, second = features[:, 10:90].mean(dim=1), features[:, 110:190].mean(dim=1)
-    assert first.argmax() < 16 < 40 < second.argmax()
+    bands = len(features)
+    assert first.argmax() < bands / 4 < bands / 2 < second.argmax()
     assert first.max() > 1 > -1 > first.min()
 
 

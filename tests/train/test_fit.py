@@ -39,6 +39,7 @@ from tests.train import spoken
 LANGUAGES = ["de", "fr", "ru"]
 EPOCHS = 12
 SMALL = Hyperparameters(
+    rounds=1,
     batch_size=16,
     crop_s=1.0,
     peak_lr=1e-2,
@@ -253,8 +254,9 @@ def test_the_epoch_of_least_loss_on_dev_is_kept(trained: Trained) -> None:
             said = clip_log_probabilities(network, [torch.from_numpy(segment) for segment in segments])
             losses.append(-float(said[LANGUAGES.index(clip.language)]))
     told = registry.curve(trained.run_id, "dev_loss")
-    assert np.mean(losses) == pytest.approx(min(told), abs=1e-5)
-    assert len(set(told)) == EPOCHS  # so it is no other's
+    # Training may be in bfloat16.
+    assert np.mean(losses) == pytest.approx(min(told), abs=2e-3)
+    assert np.diff(sorted(told)).min() > 1e-2  # so it is no other's
 
 
 def test_normalisation_is_by_speech_as_it_was_spoken(trained: Trained) -> None:
@@ -291,7 +293,7 @@ def test_the_run_says_what_it_was_made_of(trained: Trained) -> None:
         "0",
     )
     assert parameters["network.channels"] == "48"
-    assert parameters["network.features.mels"] == "64"
+    assert parameters["network.features.mels"] == str(SMALL.network.features.mels)
     assert load_model(registry.model_folder(trained.run_id)).languages == LANGUAGES
 
 
