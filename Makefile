@@ -47,10 +47,10 @@ status: setup ## show which of them run
 env: ## write .env for docker-compose.yaml: secrets, and what can be set (docs/operations.md)
 	@$(PYTHON) langaudio/services/env_file.py
 
-# Two cores have work for three: tests wait for servers, pauses and processes of their own. One thread each:
+# Two cores have work for four: tests wait for servers, pauses and processes of their own. One thread each:
 # torch's threads would wait for each other by spinning, and take the cores from those that they wait for.
 test: setup ## run all tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --no-loadscope-reorder
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 4 --no-loadscope-reorder
 
 check: setup ## lint, format and types
 	@$(BIN)/ruff check
