@@ -33,8 +33,8 @@ def test_the_demo_tells_what_it_does_and_what_came_of_it(
             assert re.search(rf" {stage} {language} +success in [\d.]+ s", told)
     for stage in ("check", "train", "evaluate", "promote"):
         assert re.search(rf" {stage} +success in [\d.]+ s", told)
-    epochs = [f"epoch {number} of 12: loss" for number in range(1, 13)]
-    assert [told.count(epoch) for epoch in epochs] == [1] * 12
+    epochs = [f"epoch {number} of 6: loss" for number in range(1, 7)]
+    assert [told.count(epoch) for epoch in epochs] == [1] * 6
     store = default_store()
     for language in LANGUAGES:
         row = result["languages"][language]

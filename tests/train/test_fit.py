@@ -253,10 +253,9 @@ def test_the_epoch_of_least_loss_on_dev_is_kept(trained: Trained) -> None:
         for clip, segments in held_out_speech(trained.store, dev):
             said = clip_log_probabilities(network, [torch.from_numpy(segment) for segment in segments])
             losses.append(-float(said[LANGUAGES.index(clip.language)]))
-    told = registry.curve(trained.run_id, "dev_loss")
-    # Training may be in bfloat16.
-    assert np.mean(losses) == pytest.approx(min(told), abs=2e-3)
-    assert np.diff(sorted(told)).min() > 1e-2  # so it is no other's
+    least, next_one = sorted(registry.curve(trained.run_id, "dev_loss"))[:2]
+    # Training may be in bfloat16; it is nearer to this epoch's than to any other's all the same.
+    assert np.mean(losses) == pytest.approx(least, abs=min((next_one - least) / 2, 5e-3))
 
 
 def test_normalisation_is_by_speech_as_it_was_spoken(trained: Trained) -> None:
