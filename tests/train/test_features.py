@@ -46,6 +46,12 @@ def test_every_band_has_a_mean_of_zero(log_mel: LogMel, speech: Tensor) -> None:
     torch.testing.assert_close(mean, torch.zeros_like(mean), atol=1e-4, rtol=0)
 
 
+def test_energies_are_told_apart_though_the_rest_is_in_bfloat16(log_mel: LogMel, speech: Tensor) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        found = log_mel(speech)
+    torch.testing.assert_close(found, log_mel(speech), atol=0, rtol=0)
+
+
 def test_a_tone_is_in_its_own_band_while_it_sounds(log_mel: LogMel) -> None:
     seconds = torch.arange(SAMPLE_RATE) / SAMPLE_RATE
     low, high = (torch.sin(2 * torch.pi * frequency * seconds) for frequency in (300, 4000))

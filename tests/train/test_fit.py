@@ -29,7 +29,14 @@ from langaudio.train import splits
 from langaudio.train.artifact import load_model
 from langaudio.train.checkpoints import BEST, Checkpoints
 from langaudio.train.data import held_out_speech, training_speech
-from langaudio.train.fit import Hyperparameters, _Fitting, settle, share_of_peak
+from langaudio.train.fit import (
+    Hyperparameters,
+    _devices,
+    _Fitting,
+    _running_average,
+    settle,
+    share_of_peak,
+)
 from langaudio.train.network import NetworkSettings, clip_log_probabilities
 from langaudio.train.processes import ALONE
 from langaudio.train.stage import train
@@ -333,6 +340,32 @@ def test_the_gradients_of_members_are_clipped_apart() -> None:
     norm = torch.cat([weights.grad.flatten() for weights in large.parameters()]).norm()
     assert float(norm) == pytest.approx(2.0, rel=1e-4)
     assert all(weights.grad.equal(old) for weights, old in zip(small.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("able", "precision"),
+    [
+        ({}, "32-true"),
+        ({"avx2": True, "avx512_bf16": False}, "32-true"),
+        ({"avx512_bf16": True}, "bf16-mixed"),
+        ({"amx_bf16": True}, "bf16-mixed"),
+    ],
+)
+def test_a_cpu_trains_in_bfloat16_if_it_has_instructions_for_it(
+    monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], precision: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert _devices(ALONE)["precision"] == precision
+
+
+def test_the_average_of_the_weights_forgets_its_first_steps_soon() -> None:
+    average = _running_average(0.9)
+    for steps, new in ((0, 0.9), (1, 9 / 11), (1_000, 0.1)):
+        averaged = [torch.zeros(2), torch.zeros(3)]
+        average(averaged, [torch.ones(2), torch.ones(3)], torch.tensor(steps))
+        for weights in averaged:
+            torch.testing.assert_close(weights, torch.full_like(weights, new))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 10, 1_000])

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from langaudio.audio import SAMPLE_RATE
-from langaudio.train.network import LanguageNetwork, _slopes, clip_log_probabilities
+from langaudio.train.network import LanguageNetwork, _AttentiveStatistics, _slopes, clip_log_probabilities
 from langaudio.voting import WINDOW_S
 from tests.train import spoken
 
@@ -98,3 +98,21 @@ def test_windows_cover_a_segment_from_end_to_end(samples: int) -> None:
     (windows,) = heard
     assert windows.shape[1] == min(samples, WINDOW)
     assert set(windows.flatten().tolist()) == set(range(samples))
+
+
+def test_statistics_are_exact_though_the_frames_are_in_bfloat16() -> None:
+    pooling = _AttentiveStatistics(1, 1)
+    for weights in pooling.parameters():
+        torch.nn.init.zeros_(weights)  # every frame matters equally
+    # Their squares are near 1024, where bfloat16 goes by eights.
+    frames = torch.tensor([[[31.0, 33.0] * 50]], dtype=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(pooling(frames), torch.tensor([[32.0, 1.0]]), atol=1e-3, rtol=0)
+
+
+def test_in_bfloat16_answers_are_about_the_same(network: LanguageNetwork) -> None:
+    waveforms = torch.randn(2, SAMPLE_RATE)
+    with torch.autocast("cpu", torch.bfloat16):
+        said = network(waveforms)
+    assert said.dtype == torch.float32
+    torch.testing.assert_close(said.exp(), network(waveforms).exp(), atol=0.02, rtol=0)
