@@ -37,8 +37,11 @@ hypothesis.settings.load_profile("langaudio")
 TOGETHER = ("integration", "pages")
 """Folders whose files share a deployment, or buckets and servers."""
 
-LONGEST = ("integration", "pages", "deploy", "test_kills.py", "test_store.py")
-"""Folders and files that take a minute or more each, the longest first."""
+LONGEST = (
+    *("integration", "deploy", "pages", "test_kills.py", "test_store.py", "test_fit.py"),
+    *("test_trouble.py", "test_increments.py", "test_stage.py", "test_promote.py", "test_forget.py"),
+)
+"""Folders and files that take half a minute or more each, the longest first."""
 
 SOAK = bool(os.environ.get("SOAK"))
 """Whether what is drawn by chance is drawn as often as it takes to believe it: `make soak`."""

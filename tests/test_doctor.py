@@ -15,16 +15,19 @@ from langaudio.doctor import Kind, diagnose, repair, require_health
 from langaudio.errors import LangaudioError
 from langaudio.examine import Reason
 from langaudio.forget import forget
+from langaudio.settings import Settings
 from langaudio.store import Store, keys
 from langaudio.train.checkpoints import BEST, LAST
 from langaudio.upload import upload
 from tests.test_catalog import row
 from tests.test_upload import stage
+from tests.train.spoken import prepare_mlflow
 
 
 @pytest.fixture
-def sound(store: Store, spoken: bytes, also_spoken: bytes) -> Store:
+def sound(store: Store, configured: Settings, spoken: bytes, also_spoken: bytes) -> Store:
     """A bucket with two published clips, one in quarantine, and a shard."""
+    prepare_mlflow(configured)
     stage(store, "one", {"first": spoken, "second": also_spoken, "text": b"no audio"}, speaker_id=None)
     upload(store, "fr", source="demo", run="one")
     augment(store, "fr", run="one", copies=1)

@@ -123,7 +123,10 @@ def test_all_that_there_is_to_draw_is_drawn(store: Store, configured: Settings, 
     assert all(pixels(file.read_bytes()).std() > 1 for file in drawn)
 
 
-def test_without_a_clip_and_a_corpus_there_is_a_sentence(store: Store, tmp_path: Path) -> None:
+def test_without_a_clip_and_a_corpus_there_is_a_sentence(
+    store: Store, configured: Settings, tmp_path: Path
+) -> None:
+    spoken.prepare_mlflow(configured)
     with pytest.raises(LangaudioError, match="give one by --clip"):
         list(figures.draw_all(store, tmp_path))
     with pytest.raises(LangaudioError, match="cannot be read"):

@@ -17,12 +17,14 @@ from langaudio.doctor import diagnose
 from langaudio.errors import LangaudioError, Unavailable
 from langaudio.examine import Reason
 from langaudio.forget import forget
+from langaudio.settings import Settings
 from langaudio.store import Store, keys
 from langaudio.train import splits
 from langaudio.train.data import training_speech
 from langaudio.upload import upload
 from langaudio.wishes import wishes
 from tests.test_upload import LATER, reasons, stage
+from tests.train.spoken import prepare_mlflow
 
 WITH_US, ELSE = "ab" * 10, "cd" * 10
 
@@ -33,8 +35,9 @@ def clip_of(store: Store, title: str) -> str:
 
 
 @pytest.fixture
-def corpus(store: Store, spoken: bytes, also_spoken: bytes) -> Store:
+def corpus(store: Store, configured: Settings, spoken: bytes, also_spoken: bytes) -> Store:
     """Two speakers with a clip each in the shards, one of them with a refused clip, too."""
+    prepare_mlflow(configured)
     stage(store, "one", {"theirs": spoken, "refused": b"no audio"}, speaker_id=WITH_US)
     stage(store, "two", {"other": also_spoken}, speaker_id=None)
     for run in ("one", "two"):

@@ -9,8 +9,15 @@ import pytest
 from langaudio.crawl.policy import Refused
 from langaudio.crawl.stage import crawl
 from langaudio.forget import forget
+from langaudio.settings import Settings
 from langaudio.store import Store
 from tests.crawl.library import Library
+from tests.train.spoken import prepare_mlflow
+
+
+@pytest.fixture(autouse=True)
+def _mlflow(configured: Settings) -> None:
+    prepare_mlflow(configured)
 
 
 def test_a_crawl_does_not_ask_for_what_is_forgotten(store: Store, library: Library) -> None:
