@@ -145,7 +145,8 @@ def _scores(trained: Trained, task: Task, left_out: str | None) -> dict[str, Any
     }
     measured: dict[str, Any] = {
         "cpu_s": task.cpu_s,
-        "examples_per_s": round(trained.examples_per_s, 1),
+        "took_s": round(trained.took_s),
+        "examples_per_s": round(trained.examples / trained.took_s, 1),
         "parameters": trained.parameters,
         "temperature": round(calibration.temperature, 3),
         "macro_f1": {heard: round(scores.macro_f1.value, 4) for heard, scores in answers.items()},

@@ -49,7 +49,7 @@ class LogMel(nn.Module):
     def __init__(self, settings: FeatureSettings) -> None:
         super().__init__()
         self._window = round(settings.window_s * SAMPLE_RATE)
-        self._mel = torchaudio.transforms.MelSpectrogram(
+        self._mel = _MelSpectrogram(
             sample_rate=SAMPLE_RATE,
             n_fft=1 << (self._window - 1).bit_length(),
             win_length=self._window,
@@ -69,6 +69,19 @@ class LogMel(nn.Module):
             energies = self._mel(waveform / level.clamp(min=_SILENCE))
         log_mel = torch.log(energies + _FLOOR)
         return log_mel - log_mel.mean(dim=-1, keepdim=True)
+
+
+class _MelSpectrogram(torchaudio.transforms.MelSpectrogram):
+    """A spectrogram of power that is not made by squaring a root: of the two, the root takes the time."""
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        of = self.spectrogram
+        spectrum = torchaudio.functional.spectrogram(
+            waveform, of.pad, of.window, of.n_fft, of.hop_length, of.win_length, None, of.normalized,
+            of.center, of.pad_mode, of.onesided,
+        )  # fmt: skip
+        energies: Tensor = self.mel_scale(spectrum.real.square() + spectrum.imag.square())
+        return energies
 
 
 @dataclass(frozen=True)

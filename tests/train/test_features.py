@@ -112,3 +112,8 @@ def augmented(spec_augment: SpecAugment, log_mel: Tensor) -> Tensor:
     draws = spec_augment.draw(len(log_mel), np.random.default_rng(0))
     result: Tensor = spec_augment(log_mel, torch.from_numpy(draws))
     return result
+
+
+def test_energies_are_those_of_torchaudio(log_mel: LogMel, speech: Tensor) -> None:
+    wanted = torchaudio.transforms.MelSpectrogram.forward(log_mel._mel, speech)
+    torch.testing.assert_close(log_mel._mel(speech), wanted, rtol=1e-5, atol=1e-6 * float(wanted.max()))
