@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
@@ -29,6 +30,10 @@ from langaudio.store import Store, default_store
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserType
+
+# Torch, Airflow and MLflow are a million objects. By default they are gone through so often, in vain, that
+# it is a twentieth of what the tests take.
+gc.set_threshold(20_000, 20, 20)
 
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("langaudio", deadline=None)

@@ -83,7 +83,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, other_site: str) -> Iterator[
 @pytest.fixture(scope="package")
 def demo(home: Path) -> subprocess.CompletedProcess[str]:
     AirflowApi().wait_for_dag("speech_of_a_language")
-    return cli("demo", "--epochs", "6")
+    return cli("demo", "--epochs", "4")
 
 
 @pytest.fixture(scope="package")

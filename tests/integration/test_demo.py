@@ -25,7 +25,7 @@ def test_the_demo_tells_what_it_does_and_what_came_of_it(
     home: Path, demo: subprocess.CompletedProcess[str]
 ) -> None:
     result = json.loads((home / "demo.json").read_text())
-    # Twelve epochs on three speakers may be too few for the promise that `make demo` makes.
+    # Four epochs on three speakers may be too few for the promise that `make demo` makes.
     assert demo.returncode == (0 if result["macro_f1"] >= LEAST_MACRO_F1 else 1), demo.stderr
     told = demo.stdout
     for stage in ("crawl", "upload", "augment"):
@@ -33,8 +33,8 @@ def test_the_demo_tells_what_it_does_and_what_came_of_it(
             assert re.search(rf" {stage} {language} +success in [\d.]+ s", told)
     for stage in ("check", "train", "evaluate", "promote"):
         assert re.search(rf" {stage} +success in [\d.]+ s", told)
-    epochs = [f"epoch {number} of 6: loss" for number in range(1, 7)]
-    assert [told.count(epoch) for epoch in epochs] == [1] * 6
+    epochs = [f"epoch {number} of 4: loss" for number in (1, 2, 3, 4)]
+    assert [told.count(epoch) for epoch in epochs] == [1] * 4
     store = default_store()
     for language in LANGUAGES:
         row = result["languages"][language]
@@ -110,7 +110,7 @@ def test_the_champion_identifies_unheard_speakers(home: Path) -> None:
                 right += next(iter(answer.probabilities), None) == language
                 total += 1
     assert total >= 18
-    # Chance is a third, and gives this once in 70 runs; twelve epochs on three speakers do not reach one.
+    # Chance is a third, and gives this once in 70 runs; four epochs on three speakers do not reach one.
     assert right / total > 0.56
 
 
