@@ -18,7 +18,7 @@ DURATIONS_S = (1.0, 3.0, 5.0, 10.0)
 ALL = "all"
 
 _SHORTEST_S = 0.1  # what is cut off behind a pause may be next to nothing, and less says nothing
-_REPETITIONS = 15
+_REPETITIONS = 7
 
 
 @dataclass(frozen=True)
