@@ -48,6 +48,9 @@ LONGEST = (
 )
 """Folders and files that take half a minute or more each, the longest first."""
 
+collect_ignore = ["dags/parse.py", "integration/notifier.py"]
+"""What other processes run: looked through for doctests, they would bring Airflow into all of the tests'."""
+
 SOAK = bool(os.environ.get("SOAK"))
 """Whether what is drawn by chance is drawn as often as it takes to believe it: `make soak`."""
 

@@ -72,7 +72,7 @@ class LogMel(nn.Module):
 
 
 class _MelSpectrogram(torchaudio.transforms.MelSpectrogram):
-    """A spectrogram of power that is not made by squaring a root: of the two, the root takes the time."""
+    """torchaudio's, but for the root of the power that it takes and squares again: half of its time."""
 
     def forward(self, waveform: Tensor) -> Tensor:
         of = self.spectrogram
