@@ -154,6 +154,10 @@ def _scores(trained: Trained, task: Task, left_out: str | None) -> dict[str, Any
         "accuracy": round(answers[ALL].accuracy.value, 4),
         "c_avg": round(answers[ALL].c_avg.value, 4),
         "calibration_error": round(answers[ALL].calibration_error.value, 4),
+        # Beside the accuracy, it tells which way the calibration errs.
+        "confidence": round(
+            statistics.mean(float(np.exp(answer(clip, HEARD[ALL]).max())) for clip in known), 4
+        ),
     }
     if left_out:
         strangers = [clip for clip in tested if clip.language == left_out]
