@@ -31,8 +31,7 @@ from langaudio.store import Store, default_store
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserType
 
-# Torch, Airflow and MLflow are a million objects. By default they are gone through so often, in vain, that
-# it is a twentieth of what the tests take.
+# Torch, MLflow and the tests are many objects, which by default are gone through often, and in vain.
 gc.set_threshold(20_000, 20, 20)
 
 # How long an example takes depends on what else the machine does.

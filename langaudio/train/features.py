@@ -72,7 +72,7 @@ class LogMel(nn.Module):
 
 
 class _MelSpectrogram(torchaudio.transforms.MelSpectrogram):
-    """torchaudio's, but for the root of the power that it takes and squares again: half of its time."""
+    """torchaudio's, but for the root of the power, which it takes and squares again."""
 
     def forward(self, waveform: Tensor) -> Tensor:
         of = self.spectrogram
